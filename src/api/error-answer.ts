@@ -1,0 +1,34 @@
+import { explain } from "../errors.ts";
+import { MalformedBody } from "./parse.ts";
+
+/** An error as Docker wants to read it. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly body: object;
+  readonly text: string;
+}
+
+/**
+ * The network driver's errors are in `Err`, the IPAM driver's in `Error`. With status 200 Docker shows "remote: TEXT"; for any
+ * other status it reads `Err` alone (moby, pkg/plugins/client.go), and shows "METHOD: TEXT".
+ */
+export function errorAnswer(method: string, error: unknown): ErrorAnswer {
+  const status = malformedStatus(error);
+  const text = status === undefined ? explain(error) : `${method}: ${malformedText(error)}`;
+  if (method.startsWith("IpamDriver.")) return { status: 200, body: { Error: text }, text };
+  return { status: status ?? 200, body: { Err: text }, text };
+}
+
+/** The status for a request that could not be read; undefined for an error of another kind. */
+function malformedStatus(error: unknown): number | undefined {
+  if (error instanceof MalformedBody) return 400;
+  const status = (error as { status?: unknown } | null)?.status;
+  return typeof status === "number" && status >= 400 && status < 500 ? status : undefined;
+}
+
+function malformedText(error: unknown): string {
+  const { type, message } = error as { type?: string; message?: string };
+  if (type === "entity.too.large") return "the body is larger than 1 MiB";
+  if (type === "entity.parse.failed") return `the body is not JSON: ${message}`;
+  return String(message);
+}

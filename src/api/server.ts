@@ -1,0 +1,101 @@
+import { chmod, lstat, mkdir, unlink } from "node:fs/promises";
+import type { Server } from "node:http";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+import express, { type ErrorRequestHandler, type Express } from "express";
+import type { Log } from "../driver/log.ts";
+import { TsnetError } from "../errors.ts";
+import { errorAnswer } from "./error-answer.ts";
+import type { Method } from "./methods.ts";
+
+/** Each request is answered within this time: dockerd itself may wait for ever (engine-contract, fact 6). */
+const deadlineMs = 10_000;
+const bodyLimitBytes = 1024 * 1024;
+
+/** What the server needs. */
+export interface ServerNeeds {
+  readonly methods: Readonly<Record<string, Method>>;
+  /** Resolves when the state is restored; only immediate methods are answered before. */
+  readonly ready: Promise<void>;
+  readonly log: Log;
+}
+
+/** Docker's protocol over HTTP: POST /NetworkDriver.CreateNetwork, JSON in and out. */
+export function createApp({ methods, ready, log }: ServerNeeds): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.use(express.json({ type: () => true, limit: bodyLimitBytes, strict: false }));
+  for (const [name, method] of Object.entries(methods)) {
+    app.post(`/${name}`, async (request, response) => {
+      const startedAt = performance.now();
+      const work = method.isImmediate ? method.run(request.body) : ready.then(() => method.run(request.body));
+      response.json(await withDeadline(work, name));
+      log.debug({ method: name, ms: round(performance.now() - startedAt) }, "answered");
+    });
+  }
+  app.use((request, response) => {
+    response.status(404).json({ Err: `${request.method} ${request.path} is no method of tsnet` });
+  });
+  app.use(reportError(log));
+  return app;
+}
+
+const round = (ms: number): number => Math.round(ms * 1000) / 1000;
+
+/** Express calls it for what a handler threw and for a body that it could not read. */
+const reportError =
+  (log: Log): ErrorRequestHandler =>
+  (error: unknown, request, response, _next) => {
+    const name = request.path.slice(1);
+    const { status, body, text } = errorAnswer(name, error);
+    log.warn({ method: name, error: text, request: request.body as unknown }, "refused");
+    response.status(status).json(body);
+  };
+
+async function withDeadline<T>(work: Promise<T>, name: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new TsnetError(
+          "timeout",
+          `${name} took longer than ${deadlineMs / 1000} s; see the log of tsnet for what holds it up`,
+        ),
+      );
+    }, deadlineMs);
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Listens on a unix socket, readable by its owner only. A stale socket is replaced.
+ * @throws TsnetError "conflict" if somebody answers on it
+ */
+export async function listen(app: Express, path: string): Promise<Server> {
+  await mkdir(dirname(path), { recursive: true });
+  await removeStale(path);
+  const server = await new Promise<Server>((resolve, reject) => {
+    const listening = app.listen(path, (error?: Error) => (error === undefined ? resolve(listening) : reject(error)));
+    listening.once("error", reject);
+  });
+  await chmod(path, 0o600);
+  return server;
+}
+
+async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return;
+  if (!found.isSocket())
+    throw new TsnetError("conflict", `${path} exists and is not a socket; remove it or set TSNET_SOCKET`);
+  const isLive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => resolve(true)).on("error", () => resolve(false));
+    probe.on("connect", () => probe.destroy());
+  });
+  if (isLive) throw new TsnetError("conflict", `another plugin is answering on ${path}; stop it or set TSNET_SOCKET`);
+  await unlink(path);
+}

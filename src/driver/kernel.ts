@@ -1,0 +1,54 @@
+import type { Observed, ObservedFirewall, ObservedForward, ObservedLink } from "../plan/observed.ts";
+import type { Op } from "../plan/op.ts";
+
+/** A port of this host that is held against everybody else (DESIGN.md, D14). */
+export interface HostPort {
+  readonly protocol: "tcp" | "udp" | "sctp";
+  /** The host address: "0.0.0.0" stands for all addresses of both families, "::" for all of IPv6. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Something in the kernel changed, and not by us. It only says "look again". */
+export type KernelChange =
+  /** A link that is ours, or a bridge, appeared, changed or went. */
+  | { readonly what: "link"; readonly removed: boolean; readonly link: ObservedLink }
+  /** An address or a route of the kernel's went. */
+  | { readonly what: "addresses" }
+  /** Somebody else changed our nft table, or it is gone. */
+  | { readonly what: "firewall" }
+  /** Somebody else changed a FORWARD or DOCKER-USER chain of iptables. */
+  | { readonly what: "forward" }
+  /** Events were lost: compare everything. */
+  | { readonly what: "everything" };
+
+/** What the use cases need of the kernel. `kernel/` implements it; tests have one in memory. */
+export interface Kernel {
+  /**
+   * Executes the operations in order and stops at the first that fails.
+   * @throws TsnetError "kernel" or "conflict", whose message begins with the operation and its object, and which keeps the errno
+   */
+  apply(ops: readonly Op[]): Promise<void>;
+  /** Links, addresses and routes of the host's namespace. */
+  observe(): Promise<Observed>;
+  /** One link by name. */
+  observeLink(name: string): Promise<ObservedLink | undefined>;
+  /** Our nft table; undefined if it does not exist. */
+  observeFirewall(): Promise<ObservedFirewall | undefined>;
+  observeForward(): Promise<ObservedForward>;
+  /** The host's range of ephemeral ports, both ends included: net.ipv4.ip_local_port_range. */
+  observeEphemeralPorts(): Promise<{ readonly first: number; readonly last: number }>;
+  /** Which of these network namespace files exist (SandboxKey of Join). */
+  observeSandboxes(paths: readonly string[]): Promise<readonly string[]>;
+  /**
+   * Holds all of these ports or none.
+   * @throws TsnetError "conflict" with errno EADDRINUSE or EADDRNOTAVAIL, whose message is the index of the port in `ports`
+   */
+  reservePorts(ports: readonly HostPort[]): Promise<void>;
+  /** Lets go of ports; those that are not held are ignored. */
+  releasePorts(ports: readonly HostPort[]): Promise<void>;
+  /** Deletes all links that `remove-links` has taken out of use, in one request. */
+  flushRemovedLinks(): Promise<void>;
+  /** Calls back for each change that was not ours, until the kernel is closed. */
+  watch(onChange: (change: KernelChange) => void): void;
+}

@@ -1,0 +1,139 @@
+import { TsnetError } from "../errors.ts";
+import type { PortMapping } from "../plan/network.ts";
+import type { HostPort, Kernel } from "./kernel.ts";
+
+/** What `docker run -p` asks for: one container port. */
+export interface PortBinding {
+  readonly protocol: "tcp" | "udp" | "sctp";
+  readonly containerPort: number;
+  /** "" is the network's default. */
+  readonly hostAddress: string;
+  /** 0 is any port of the host's ephemeral range. */
+  readonly hostPort: number;
+  /** The last port of a range of which any will do; equal to hostPort for exactly that port. */
+  readonly hostPortEnd: number;
+}
+
+/** Ports of the host: which are ours, and which one is next. */
+export class Ports {
+  readonly #kernel: Kernel;
+  #lastEphemeral = 0;
+  /** Ports whose release has failed; they go with the next one. */
+  readonly #overdue: HostPort[] = [];
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  /**
+   * Holds a host port for each binding, or none.
+   * @throws TsnetError "conflict" in Docker's words, with errno EALREADY if another endpoint of ours has the port;
+   *   "exhausted" if a range has no port left
+   */
+  async allocate(bindings: readonly PortBinding[], defaultAddress: string): Promise<PortMapping[]> {
+    await this.release([]);
+    const taken: PortMapping[] = [];
+    try {
+      for (const binding of bindings) taken.push(await this.#allocateOne(binding, defaultAddress));
+      return taken;
+    } catch (error) {
+      await this.release(taken);
+      throw error;
+    }
+  }
+
+  /**
+   * Holds the ports of mappings that are recorded, after a restart.
+   * @returns those that somebody else has taken meanwhile
+   */
+  async restore(mappings: readonly PortMapping[]): Promise<PortMapping[]> {
+    const lost: PortMapping[] = [];
+    for (const mapping of mappings) {
+      await this.#kernel.reservePorts([hostPortOf(mapping)]).catch(() => lost.push(mapping));
+    }
+    return lost;
+  }
+
+  /** Lets go of the ports of mappings, and of those that it could not let go of before. */
+  async release(mappings: readonly PortMapping[]): Promise<void> {
+    const ports = [...this.#overdue.splice(0), ...mappings.map(hostPortOf)];
+    if (ports.length === 0) return;
+    try {
+      await this.#kernel.releasePorts(ports);
+    } catch (error) {
+      this.#overdue.push(...ports);
+      throw error;
+    }
+  }
+
+  async #allocateOne(binding: PortBinding, defaultAddress: string): Promise<PortMapping> {
+    const { protocol, containerPort } = binding;
+    const hostAddress = binding.hostAddress === "" ? defaultAddress : binding.hostAddress;
+    const isRange = binding.hostPort === 0 || binding.hostPortEnd > binding.hostPort;
+    for (const hostPort of await this.#candidates(binding)) {
+      const mapping = { protocol, hostAddress, hostPort, containerPort };
+      try {
+        await this.#kernel.reservePorts([hostPortOf(mapping)]);
+        if (binding.hostPort === 0) this.#lastEphemeral = hostPort;
+        return mapping;
+      } catch (error) {
+        if (!isRange || !isTaken(error)) throw portError(mapping, error);
+      }
+    }
+    throw new TsnetError("exhausted", `all ports are allocated: ${rangeText(binding)} on ${hostAddress}`);
+  }
+
+  /** In the order in which they are tried: ephemeral ports go on after the last one given. */
+  async #candidates(binding: PortBinding): Promise<Iterable<number>> {
+    if (binding.hostPort !== 0) return countUp(binding.hostPort, binding.hostPortEnd);
+    const { first, last } = await this.#kernel.observeEphemeralPorts();
+    const start = this.#lastEphemeral >= first && this.#lastEphemeral < last ? this.#lastEphemeral + 1 : first;
+    return [...countUp(start, last), ...countUp(first, start - 1)];
+  }
+}
+
+/** Whether the ports that an endpoint has are what is asked for. */
+export function satisfies(ports: readonly PortMapping[], bindings: readonly PortBinding[], defaultAddress: string): boolean {
+  if (ports.length !== bindings.length) return false;
+  return bindings.every((binding, index) => {
+    const port = ports[index];
+    if (port === undefined || port.protocol !== binding.protocol || port.containerPort !== binding.containerPort) return false;
+    if (port.hostAddress !== (binding.hostAddress === "" ? defaultAddress : binding.hostAddress)) return false;
+    return binding.hostPort === 0 || (port.hostPort >= binding.hostPort && port.hostPort <= binding.hostPortEnd);
+  });
+}
+
+function* countUp(first: number, last: number): Iterable<number> {
+  for (let port = first; port <= last; port++) yield port;
+}
+
+const rangeText = ({ hostPort, hostPortEnd }: PortBinding): string =>
+  hostPort === 0 ? "net.ipv4.ip_local_port_range" : `${hostPort}-${hostPortEnd}`;
+
+const hostPortOf = ({ protocol, hostAddress, hostPort }: PortMapping): HostPort => ({
+  protocol,
+  address: hostAddress,
+  port: hostPort,
+});
+
+const errnoOf = (error: unknown): string => (error instanceof TsnetError ? (error.errno ?? "") : "");
+
+const isTaken = (error: unknown): boolean => ["EADDRINUSE", "EALREADY"].includes(errnoOf(error));
+
+/** Docker's own words for why a port cannot be had. */
+function portError({ protocol, hostAddress, hostPort }: PortMapping, cause: unknown): TsnetError {
+  const errno = errnoOf(cause);
+  const where = hostAddress.includes(":") ? `[${hostAddress}]:${hostPort}` : `${hostAddress}:${hostPort}`;
+  if (errno === "EALREADY") {
+    return new TsnetError("conflict", `Bind for ${where} failed: port is already allocated`, { errno });
+  }
+  const reasons: Record<string, string> = {
+    EADDRINUSE: "address already in use",
+    EADDRNOTAVAIL: "cannot assign requested address: no link of this host has it",
+  };
+  const reason = reasons[errno];
+  const message = `failed to bind host port ${where}/${protocol}`;
+  return reason === undefined
+    ? new TsnetError("kernel", message, { cause })
+    : new TsnetError("conflict", `${message}: ${reason}`, { errno });
+}

@@ -1,0 +1,194 @@
+import { explain } from "../errors.ts";
+import { parseLinkAlias } from "../net/names.ts";
+import type { ObservedLink } from "../plan/observed.ts";
+import { dockerLinks, isDockerLink, planReconcile, removedGroup } from "../plan/reconcile.ts";
+import type { Collector } from "./collector.ts";
+import type { Firewall } from "./firewall.ts";
+import type { Kernel, KernelChange } from "./kernel.ts";
+import type { Locks } from "./locks.ts";
+import type { Log } from "./log.ts";
+import type { Networks } from "./networks.ts";
+import type { Ports } from "./ports.ts";
+import type { Removals } from "./removals.ts";
+import type { State } from "./state.ts";
+
+/** How long changes are gathered before something is done about them. */
+const gatherMs = 10;
+/** The least time between the ends and starts of two comparisons, so that a fight with somebody else costs little. */
+const pauseMs = 200;
+/** Everything is compared this often, whatever the kernel reports. */
+const intervalMs = 30_000;
+
+/** What the reconciler needs. */
+export interface ReconcilerNeeds {
+  readonly state: State;
+  readonly kernel: Kernel;
+  readonly firewall: Firewall;
+  readonly ports: Ports;
+  readonly networks: Networks;
+  readonly collector: Collector;
+  readonly removals: Removals;
+  readonly locks: Locks;
+  readonly log: Log;
+}
+
+type Part = "links" | "firewall" | "forward" | "endpoints";
+const everything: readonly Part[] = ["links", "firewall", "forward", "endpoints"];
+
+/** What has to be compared after a change. */
+const partsOf: Readonly<Record<Exclude<KernelChange["what"], "link">, readonly Part[]>> = {
+  addresses: ["links"],
+  firewall: ["firewall"],
+  forward: ["forward"],
+  everything,
+};
+
+/** Compares wanted with observed when the kernel reports a change, and regularly, and repairs what differs. */
+export class Reconciler {
+  readonly #needs: ReconcilerNeeds;
+  readonly #due = new Set<Part>();
+  #timer: NodeJS.Timeout | undefined;
+  #interval: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #isStopped = false;
+  /** How often something had to be repaired since the start. */
+  repairs = 0;
+
+  constructor(needs: ReconcilerNeeds) {
+    this.#needs = needs;
+  }
+
+  /** Reads the records and makes the kernel agree with them; once, at the start. What the kernel reports meanwhile waits. */
+  async restore(): Promise<void> {
+    const restored = this.#restore();
+    // Before the records are read, everything that is ours would look like a leftover.
+    this.#running = restored.catch(() => {
+      this.#isStopped = true;
+    });
+    await restored;
+  }
+
+  async #restore(): Promise<void> {
+    const { state, kernel, firewall, ports, networks, removals, log } = this.#needs;
+    kernel.watch((change) => this.#onChange(change));
+    await removals.flush();
+    await state.restore();
+    const { links } = await kernel.observe();
+    await firewall.install(dockerLinks(links));
+    const lost = await ports.restore([...state.endpoints()].flatMap((endpoint) => endpoint.ports));
+    for (const mapping of lost) log.error({ mapping }, "somebody else has taken a published port while tsnet was away");
+    await networks.removeUnready();
+    await this.#run(new Set(["links", "endpoints"]));
+    this.#interval = setInterval(() => this.#schedule(everything), intervalMs);
+  }
+
+  /** Compares everything, now. */
+  async run(): Promise<void> {
+    this.#schedule(everything);
+    await this.#start();
+  }
+
+  /** Waits for what runs, and runs no more. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearInterval(this.#interval);
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  #onChange(change: KernelChange): void {
+    if (change.what === "link") this.#onLink(change.link, change.removed);
+    else this.#schedule(partsOf[change.what]);
+  }
+
+  /** Only what is not as it should be counts: most reports are the echo of our own work, or of a container's end. */
+  #onLink(link: ObservedLink, removed: boolean): void {
+    if (link.group === removedGroup) return;
+    if (link.kind === "bridge" && isDockerLink(link.name)) {
+      const done = this.#needs.firewall.setDockerLink(link.name, !removed);
+      done.catch((error: unknown) =>
+        this.#needs.log.error({ error: explain(error) }, "the firewall could not be changed"),
+      );
+    } else if (this.#isAmiss(link, removed)) this.#schedule(["links"]);
+  }
+
+  #isAmiss(link: ObservedLink, removed: boolean): boolean {
+    const { state, locks } = this.#needs;
+    const owner = parseLinkAlias(link.alias);
+    if (owner === undefined) {
+      return link.kind === "bridge" && [...state.networks()].some(({ bridge }) => bridge === link.name);
+    }
+    if (owner.role === "bridge") {
+      const network = state.network(owner.id);
+      return network !== undefined && !locks.isBusy(owner.id) && (removed || !link.up || link.mac !== network.mac);
+    }
+    // A pair goes with its container, which Docker is about to report; the regular comparison finds those that it forgets.
+    if (removed || owner.role === "peer") return false;
+    return state.endpoint(owner.id) !== undefined && !locks.isBusy(owner.id) && (link.master === 0 || !link.up);
+  }
+
+  #schedule(parts: Iterable<Part>): void {
+    if (this.#isStopped) return;
+    for (const part of parts) this.#due.add(part);
+    this.#timer ??= setTimeout(() => void this.#start(), gatherMs);
+  }
+
+  #start(): Promise<void> {
+    clearTimeout(this.#timer);
+    const running = this.#running.then(async () => {
+      if (this.#isStopped) return;
+      const parts = new Set(this.#due);
+      this.#due.clear();
+      await this.#run(parts);
+      if (this.#isStopped) return;
+      this.#timer = setTimeout(() => {
+        this.#timer = undefined;
+        if (this.#due.size > 0) this.#schedule([]);
+      }, pauseMs);
+    });
+    this.#running = running;
+    return running;
+  }
+
+  async #run(parts: ReadonlySet<Part>): Promise<void> {
+    const { firewall, collector } = this.#needs;
+    if (parts.has("firewall")) await this.#attempt("the nft table", () => firewall.repair());
+    if (parts.has("forward")) await this.#attempt("the rule in FORWARD", () => firewall.repairForward());
+    if (parts.has("endpoints")) await this.#finishRemovals();
+    if (!parts.has("links") && !parts.has("endpoints")) return;
+    await this.#attempt("links", async () => {
+      const observed = await this.#needs.kernel.observe();
+      await this.#repairLinks(observed);
+      if (parts.has("endpoints")) await collector.sweep(observed.links);
+      return false;
+    });
+  }
+
+  async #finishRemovals(): Promise<void> {
+    const { networks, ports } = this.#needs;
+    for (const id of networks.unfinishedRemovals()) {
+      await this.#attempt(`the removal of ${id}`, () => networks.finishRemoval(id).then(() => true));
+    }
+    await this.#attempt("the release of ports", () => ports.release([]).then(() => false));
+  }
+
+  /** The plan is handed over in the turn in which the records are read: see plan/reconcile.ts. */
+  async #repairLinks(observed: Awaited<ReturnType<Kernel["observe"]>>): Promise<void> {
+    const { state, kernel, removals } = this.#needs;
+    const repairs = planReconcile(state.wanted(), observed);
+    const done = repairs.map(({ reason, ops }) => this.#attempt(reason, () => kernel.apply(ops).then(() => true)));
+    if (repairs.length > 0 || observed.links.some(({ group }) => group === removedGroup)) removals.schedule();
+    await Promise.all(done);
+  }
+
+  async #attempt(what: string, work: () => Promise<boolean>): Promise<void> {
+    const { log } = this.#needs;
+    try {
+      if (!(await work())) return;
+      this.repairs++;
+      log.warn({ repairs: this.repairs }, `repaired: ${what}`);
+    } catch (error) {
+      log.error({ error: explain(error) }, `could not be repaired: ${what}`);
+    }
+  }
+}

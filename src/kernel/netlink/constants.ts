@@ -1,0 +1,115 @@
+/** Numbers of the kernel's, by the names that its headers give them. */
+
+/** include/uapi/linux/netlink.h */
+export const nlm = {
+  request: 0x1,
+  ack: 0x4,
+  /** On a part of a dump: what was dumped has changed meanwhile. */
+  dumpInterrupted: 0x10,
+  /** NLM_F_ROOT | NLM_F_MATCH. */
+  dump: 0x300,
+  replace: 0x100,
+  exclusive: 0x200,
+  create: 0x400,
+  /** On an error: the request is not repeated. */
+  capped: 0x100,
+  /** On an error: attributes follow. */
+  ackTlvs: 0x200,
+} as const;
+
+/** NLMSG_…: message types of every family. */
+export const nlmsg = { noop: 1, error: 2, done: 3, overrun: 4 } as const;
+
+/** NLMSGERR_ATTR_… */
+export const nlmsgerrAttr = { message: 1 } as const;
+
+/** NETLINK_… socket options, at level SOL_NETLINK. */
+export const netlinkOption = {
+  level: 270,
+  addMembership: 1,
+  capAck: 10,
+  extAck: 11,
+  strictCheck: 12,
+} as const;
+
+/** NETLINK_ROUTE */
+export const netlinkRoute = 0;
+
+/** RTM_… of include/uapi/linux/rtnetlink.h */
+export const rtm = {
+  newLink: 16,
+  delLink: 17,
+  getLink: 18,
+  newAddr: 20,
+  delAddr: 21,
+  getAddr: 22,
+  newRoute: 24,
+  delRoute: 25,
+  getRoute: 26,
+} as const;
+
+/** The header's names, for messages. */
+export const rtmNames: Readonly<Record<number, string>> = {
+  [rtm.newLink]: "RTM_NEWLINK",
+  [rtm.delLink]: "RTM_DELLINK",
+  [rtm.getLink]: "RTM_GETLINK",
+  [rtm.newAddr]: "RTM_NEWADDR",
+  [rtm.delAddr]: "RTM_DELADDR",
+  [rtm.getAddr]: "RTM_GETADDR",
+  [rtm.newRoute]: "RTM_NEWROUTE",
+  [rtm.delRoute]: "RTM_DELROUTE",
+  [rtm.getRoute]: "RTM_GETROUTE",
+};
+
+/** RTNLGRP_…: multicast groups. */
+export const rtnlgrp = { link: 1, ipv4IfAddr: 5, ipv4Route: 7, ipv6IfAddr: 9, ipv6Route: 11 } as const;
+
+/** IFLA_… of include/uapi/linux/if_link.h */
+export const ifla = {
+  address: 1,
+  ifname: 3,
+  mtu: 4,
+  link: 5,
+  master: 10,
+  linkInfo: 18,
+  ifAlias: 20,
+  afSpec: 26,
+  group: 27,
+  extMask: 29,
+  numTxQueues: 31,
+  numRxQueues: 32,
+  linkNetnsId: 37,
+} as const;
+
+/** IFLA_INFO_…, inside IFLA_LINKINFO. */
+export const iflaInfo = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
+
+/** IFLA_BR_…, inside IFLA_INFO_DATA of a bridge. */
+export const iflaBr = { nfCallIptables: 36, nfCallIp6tables: 37 } as const;
+
+/** IFLA_BRPORT_…, inside IFLA_INFO_SLAVE_DATA of a bridge port. `mode` is the hairpin flag. */
+export const iflaBrport = { mode: 4 } as const;
+
+/** VETH_INFO_PEER of include/uapi/linux/veth.h: a struct ifinfomsg and attributes. */
+export const vethInfoPeer = 1;
+
+/** IFLA_INET6_ADDR_GEN_MODE, inside AF_INET6 of IFLA_AF_SPEC, and its value "none". */
+export const iflaInet6 = { addrGenMode: 8, none: 1 } as const;
+
+/** RTEXT_FILTER_SKIP_STATS */
+export const skipStats = 1 << 3;
+
+/** IFF_UP of include/uapi/linux/if.h */
+export const iffUp = 1;
+
+/** IFA_… of include/uapi/linux/if_addr.h */
+export const ifa = { address: 1, local: 2 } as const;
+
+/** IFA_F_NODAD: no duplicate address detection. */
+export const ifaNodad = 2;
+
+/** RTA_… of include/uapi/linux/rtnetlink.h */
+export const rta = { dst: 1, oif: 4, priority: 6, prefSrc: 7, table: 15 } as const;
+
+/** RT_TABLE_…, RTPROT_…, RT_SCOPE_… and RTN_… of the same header. */
+export const route = { tableMain: 254, tableLocal: 255, protocolKernel: 2, scopeLink: 253, unicast: 1 } as const;

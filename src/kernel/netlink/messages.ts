@@ -1,0 +1,81 @@
+/** Payloads of rtnetlink's answers and notifications, as values. */
+import type { ObservedAddress, ObservedLink, ObservedRoute } from "../../plan/observed.ts";
+import { inetNtop } from "../libc.ts";
+import { type Attributes, decodeAttributes, readNested, readNumber, readText } from "./codec.ts";
+import { ifa, iffUp, ifla, iflaBr, iflaBrport, iflaInfo, route, rta } from "./constants.ts";
+
+/** The other end of a veth pair. */
+export interface Peer {
+  /** In its own namespace. */
+  readonly index: number;
+  /** In another namespace than the end that was asked for. */
+  readonly isElsewhere: boolean;
+}
+
+/** Sizes of struct ifinfomsg, ifaddrmsg, rtmsg. */
+const ifinfoBytes = 16;
+const ifaddrBytes = 8;
+const rtmsgBytes = 12;
+
+/** AF_… of a message: its first byte in all three structs. */
+export const familyOf = (payload: Buffer): number => payload.readUInt8(0);
+
+/** RTM_NEWLINK, RTM_DELLINK. */
+export function decodeLink(payload: Buffer): ObservedLink {
+  const attributes = decodeAttributes(payload, ifinfoBytes);
+  const info = readNested(attributes, ifla.linkInfo);
+  const kind = readText(info, iflaInfo.kind);
+  return {
+    index: payload.readInt32LE(4),
+    name: readText(attributes, ifla.ifname),
+    kind,
+    alias: readText(attributes, ifla.ifAlias),
+    mac: formatMac(attributes.get(ifla.address)),
+    mtuBytes: readNumber(attributes, ifla.mtu),
+    up: (payload.readUInt32LE(8) & iffUp) !== 0,
+    master: readNumber(attributes, ifla.master),
+    group: readNumber(attributes, ifla.group),
+    ...(kind === "bridge" ? { nfCall: decodeNfCall(readNested(info, iflaInfo.data)) } : {}),
+    ...(readText(info, iflaInfo.slaveKind) === "bridge" ? { hairpin: decodeHairpin(info) } : {}),
+  };
+}
+
+const decodeNfCall = (bridge: Attributes): boolean =>
+  readNumber(bridge, iflaBr.nfCallIptables) === 1 && readNumber(bridge, iflaBr.nfCallIp6tables) === 1;
+
+const decodeHairpin = (info: Attributes): boolean =>
+  readNumber(readNested(info, iflaInfo.slaveData), iflaBrport.mode) === 1;
+
+/** Of RTM_NEWLINK of a veth link: IFLA_LINK and IFLA_LINK_NETNSID. */
+export function decodePeer(payload: Buffer): Peer {
+  const attributes = decodeAttributes(payload, ifinfoBytes);
+  return { index: readNumber(attributes, ifla.link), isElsewhere: attributes.has(ifla.linkNetnsId) };
+}
+
+const formatMac = (bytes: Buffer | undefined): string =>
+  bytes ? Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":") : "";
+
+/** RTM_NEWADDR, RTM_DELADDR. undefined for other families than IPv4 and IPv6. */
+export function decodeAddress(payload: Buffer): ObservedAddress | undefined {
+  const attributes = decodeAttributes(payload, ifaddrBytes);
+  // with a peer address, IFA_ADDRESS is the peer's; IPv6 without a peer has no IFA_LOCAL
+  const address = attributes.get(ifa.local) ?? attributes.get(ifa.address);
+  if (!address) return undefined;
+  return { link: payload.readUInt32LE(4), address: `${inetNtop(address)}/${payload.readUInt8(1)}` };
+}
+
+/** RTM_NEWROUTE, RTM_DELROUTE. undefined for what is not unicast, and for the local table. */
+export function decodeRoute(payload: Buffer): ObservedRoute | undefined {
+  if (payload.readUInt8(7) !== route.unicast || payload.readUInt8(4) === route.tableLocal) return undefined;
+  const attributes = decodeAttributes(payload, rtmsgBytes);
+  const bytes = attributes.get(rta.dst) ?? new Uint8Array(addressBytes[familyOf(payload)] ?? 4);
+  return {
+    destination: `${inetNtop(bytes)}/${payload.readUInt8(1)}`,
+    link: readNumber(attributes, rta.oif),
+    table: readNumber(attributes, rta.table) || payload.readUInt8(4),
+    protocol: payload.readUInt8(5),
+  };
+}
+
+/** Length of an address by AF_…. */
+const addressBytes: Readonly<Record<number, number>> = { 2: 4, 10: 16 };

@@ -1,0 +1,173 @@
+/** Requests of rtnetlink, typed: man 7 rtnetlink, include/uapi/linux/rtnetlink.h. */
+import { hasErrno } from "../../errors.ts";
+import type { ObservedAddress, ObservedLink, ObservedRoute } from "../../plan/observed.ts";
+import { addressFamily, inetPton } from "../libc.ts";
+import { type Attribute, text, u32 } from "./codec.ts";
+import { ifa, ifaNodad, iffUp, ifla, netlinkRoute, nlm, route, rta, rtm, skipStats } from "./constants.ts";
+import { decodeAddress, decodeLink, decodePeer, decodeRoute, type Peer } from "./messages.ts";
+import { NetlinkSocket } from "./socket.ts";
+
+/** Which link is meant. */
+export type LinkKey = { readonly index: number } | { readonly name: string };
+
+/** What a link is to be: `up` is left alone if it is not given. */
+export interface LinkChange {
+  readonly up?: boolean;
+  readonly attributes: readonly Attribute[];
+}
+
+const byName = (name: string): Attribute => [ifla.ifname, text(name)];
+const withoutStats: Attribute = [ifla.extMask, u32(skipStats)];
+
+/** A socket of one network namespace. Each call is one request; all throw TsnetError "kernel" with the errno. */
+export class Rtnetlink {
+  readonly #socket: NetlinkSocket;
+
+  /** @param namespacePath the file of a network namespace; this thread's own if it is not given */
+  constructor(namespacePath?: string) {
+    this.#socket = new NetlinkSocket(netlinkRoute, namespacePath);
+  }
+
+  /** Equivalent to: `ip link show`. undefined if there is no such link. */
+  getLink(key: LinkKey): ObservedLink | undefined {
+    return this.#find(key, decodeLink);
+  }
+
+  /** The link and where the other end of its pair is, in one request. */
+  getVeth(key: LinkKey): { readonly link: ObservedLink; readonly peer: Peer } | undefined {
+    return this.#find(key, (payload) => ({ link: decodeLink(payload), peer: decodePeer(payload) }));
+  }
+
+  /** Equivalent to: `ip link add`. */
+  createLink(name: string, { up, attributes }: LinkChange): void {
+    this.#socket.request({
+      type: rtm.newLink,
+      flags: nlm.create | nlm.exclusive,
+      header: encodeIfinfo({ ...(up === undefined ? {} : { up }) }),
+      attributes: [byName(name), ...attributes],
+    });
+  }
+
+  /** Equivalent to: `ip link set`. */
+  changeLink(key: LinkKey, { up, attributes }: LinkChange): void {
+    const header = encodeIfinfo({ ...indexOf(key), ...(up === undefined ? {} : { up }) });
+    this.#socket.request({ type: rtm.newLink, flags: 0, header, attributes: [...nameOf(key), ...attributes] });
+  }
+
+  /** Equivalent to: `ip link del`. */
+  deleteLink(key: LinkKey): void {
+    this.#socket.request({ type: rtm.delLink, flags: 0, header: encodeIfinfo(indexOf(key)), attributes: nameOf(key) });
+  }
+
+  /** Equivalent to: `ip link del group GROUP`. @throws TsnetError with errno ENODEV if the group is empty */
+  deleteGroup(group: number): void {
+    const attributes: Attribute[] = [[ifla.group, u32(group)]];
+    this.#socket.request({ type: rtm.delLink, flags: 0, header: encodeIfinfo({}), attributes });
+  }
+
+  /** Equivalent to: `ip address replace`, with `nodad` for IPv6. */
+  replaceAddress(link: number, address: string): void {
+    this.#changeAddress(rtm.newAddr, nlm.create | nlm.replace, link, address);
+  }
+
+  /** Equivalent to: `ip address del`. */
+  deleteAddress(link: number, address: string): void {
+    this.#changeAddress(rtm.delAddr, 0, link, address);
+  }
+
+  /**
+   * Equivalent to: `ip route replace DESTINATION dev LINK proto kernel scope link src SOURCE`, for IPv6 with the metric of the
+   * kernel's own routes (IP6_RT_PRIO_ADDRCONF of include/uapi/linux/ipv6_route.h).
+   */
+  replaceRoute(link: number, destination: string, source: string): void {
+    const [address, prefix] = parsePrefix(destination);
+    const isIpv6 = address.length === 16;
+    const { tableMain, protocolKernel, scopeLink, unicast } = route;
+    const family = isIpv6 ? addressFamily.inet6 : addressFamily.inet;
+    const scope = isIpv6 ? 0 : scopeLink;
+    const header = Uint8Array.of(family, prefix, 0, 0, tableMain, protocolKernel, scope, unicast, 0, 0, 0, 0);
+    const attributes: Attribute[] = [
+      [rta.dst, address],
+      [rta.oif, u32(link)],
+      [rta.prefSrc, inetPton(source)],
+      ...(isIpv6 ? [[rta.priority, u32(256)] as const] : []),
+    ];
+    this.#socket.request({ type: rtm.newRoute, flags: nlm.create | nlm.replace, header, attributes });
+  }
+
+  listLinks(): ObservedLink[] {
+    return this.#dump(rtm.getLink, encodeIfinfo({}), [withoutStats], decodeLink);
+  }
+
+  listAddresses(): ObservedAddress[] {
+    return this.#dump(rtm.getAddr, new Uint8Array(8), [], decodeAddress);
+  }
+
+  /** Unicast routes of all tables but the local one. */
+  listRoutes(): ObservedRoute[] {
+    return this.#dump(rtm.getRoute, new Uint8Array(12), [], decodeRoute);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #find<T>(key: LinkKey, decode: (payload: Buffer) => T): T | undefined {
+    const request = { type: rtm.getLink, flags: 0, header: encodeIfinfo(indexOf(key)) };
+    try {
+      return decode(this.#socket.get({ ...request, attributes: [...nameOf(key), withoutStats] }).payload);
+    } catch (error) {
+      if (hasErrno(error, "ENODEV")) return undefined;
+      throw error;
+    }
+  }
+
+  #changeAddress(type: number, flags: number, link: number, address: string): void {
+    const [bytes, prefix] = parsePrefix(address);
+    const isIpv6 = bytes.length === 16;
+    const header = Buffer.alloc(8);
+    header.set([isIpv6 ? addressFamily.inet6 : addressFamily.inet, prefix, isIpv6 ? ifaNodad : 0, 0]);
+    header.writeUInt32LE(link, 4);
+    const attributes: Attribute[] = [
+      [ifa.local, bytes],
+      [ifa.address, bytes],
+    ];
+    this.#socket.request({ type, flags, header, attributes });
+  }
+
+  #dump<T>(
+    type: number,
+    header: Uint8Array,
+    attributes: readonly Attribute[],
+    decode: (payload: Buffer) => T | undefined,
+  ): T[] {
+    const found: T[] = [];
+    const begin = (): void => void found.splice(0);
+    this.#socket.dump({ type, flags: 0, header, attributes }, begin, ({ payload }) => {
+      const value = decode(payload);
+      if (value !== undefined) found.push(value);
+    });
+    return found;
+  }
+}
+
+const indexOf = (key: LinkKey): { index?: number } => ("index" in key ? { index: key.index } : {});
+const nameOf = (key: LinkKey): Attribute[] => ("name" in key ? [byName(key.name)] : []);
+
+/** struct ifinfomsg: family, type, index, flags, which of the flags are meant. */
+export function encodeIfinfo({ index = 0, up }: { index?: number; up?: boolean }): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeInt32LE(index, 4);
+  if (up !== undefined) {
+    header.writeUInt32LE(up ? iffUp : 0, 8);
+    header.writeUInt32LE(iffUp, 12);
+  }
+  return header;
+}
+
+/** "172.18.0.1/16" as bytes and bits. */
+function parsePrefix(text: string): [address: Uint8Array, prefix: number] {
+  const [address = "", prefix = ""] = text.split("/");
+  const bytes = inetPton(address);
+  return [bytes, prefix === "" ? bytes.length * 8 : Number(prefix)];
+}

@@ -1,0 +1,201 @@
+/**
+ * nft in this process: libnftables, which is what the program nft is a shell around. One transaction costs a tenth of a
+ * millisecond, where a child process costs three.
+ */
+import { closeSync, readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
+import koffi from "koffi";
+import { TsnetError } from "../errors.ts";
+import type { ObservedFirewall } from "../plan/observed.ts";
+import { memfdCreate } from "./libc.ts";
+import { parseFirewall } from "./nft-json.ts";
+
+/** NFT_CTX_OUTPUT_… of nftables/libnftables.h: JSON, and protocols, priorities and symbols as numbers. */
+const jsonInNumbers = (1 << 4) | (1 << 7) | (1 << 8) | (1 << 9);
+
+/** NETLINK_NETFILTER of include/uapi/linux/netlink.h. */
+const netlinkNetfilter = 12;
+
+/** What the kernel's refusals look like in libnftables' messages, which are strerror's (glibc and musl). */
+const errnos: readonly (readonly [text: RegExp, errno: string])[] = [
+  [/No such file or directory/, "ENOENT"],
+  [/File exists|conflicting intervals|interval overlaps/, "EEXIST"],
+  [/Operation not permitted|must be root/, "EPERM"],
+  [/(Device or )?[Rr]esource busy/, "EBUSY"],
+  [/Operation not supported|Not supported/, "EOPNOTSUPP"],
+  [/No buffer space available/, "ENOBUFS"],
+  [/(Cannot allocate|Out of) memory/, "ENOMEM"],
+  [/Numerical result out of range|Result not representable/, "ERANGE"],
+  [/Invalid argument/, "EINVAL"],
+];
+
+/** An nft context: a netlink socket, and the language. Not for use by two threads. */
+export class Nft {
+  /** The netlink port ID under which our transactions appear in notifications (nlmsg_pid). */
+  readonly portId: number;
+  readonly #library: Libnftables;
+  #context: unknown;
+
+  /**
+   * @throws TsnetError "kernel" if libnftables.so.1 is not there, and with errno EPERM without CAP_NET_ADMIN
+   */
+  constructor() {
+    this.#library = loadLibnftables();
+    const before = new Set(sockets());
+    const context = this.#library.create(0);
+    if (context === null) throw new TsnetError("kernel", "nft: nft_ctx_new gave nothing");
+    this.#context = context;
+    try {
+      this.#library.bufferOutput(context);
+      this.#library.bufferError(context);
+      this.run("list tables inet"); // the kernel gives a port ID with the first message
+      this.portId = portIdOf(sockets().filter((socket) => !before.has(socket)));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /**
+   * One transaction, in nft's own language: all of it or nothing. Equivalent to: `nft -f -`.
+   * @throws TsnetError "kernel" with nft's message and the line of the script, and an errno where it is recognised
+   */
+  run(script: string): void {
+    this.#command(script);
+  }
+
+  /** The table inet tsnet; undefined if it does not exist. Equivalent to: `nft -j -n list table inet tsnet`. */
+  observe(): ObservedFirewall | undefined {
+    this.#library.setFlags(this.#opened(), jsonInNumbers);
+    try {
+      return parseFirewall(this.#command("list table inet tsnet"));
+    } catch (error) {
+      if (error instanceof TsnetError && error.errno === "ENOENT") return undefined;
+      throw error;
+    } finally {
+      this.#library.setFlags(this.#opened(), 0);
+    }
+  }
+
+  /** Closes the socket, and with it removes the tables that it owns (`flags owner`). A second call does nothing. */
+  close(): void {
+    if (this.#context !== null) this.#library.free(this.#context);
+    this.#context = null;
+  }
+
+  #command(script: string): string {
+    const context = this.#opened();
+    const failed = this.#library.run(context, script) !== 0;
+    const output = this.#library.output(context);
+    if (failed) throw parseError(this.#library.error(context), this.#locate(script));
+    return output;
+  }
+
+  /**
+   * What nft says about the same script in a file, without doing it: from a buffer it always quotes the first line, from a
+   * file the right one. undefined where one line leaves no doubt.
+   */
+  #locate(script: string): string | undefined {
+    const context = this.#opened();
+    if (!script.trim().includes("\n")) return undefined;
+    const file = memfdCreate("nft");
+    try {
+      writeSync(file, script);
+      this.#library.setDryRun(context, true);
+      this.#library.runFile(context, `/proc/self/fd/${file}`);
+      return this.#library.error(context);
+    } finally {
+      this.#library.setDryRun(context, false);
+      closeSync(file);
+    }
+  }
+
+  #opened(): unknown {
+    if (this.#context === null) throw new TsnetError("kernel", "nft: the context is closed");
+    return this.#context;
+  }
+}
+
+/**
+ * nft's first error and the line below it, which quotes the script; the caret line says nothing more.
+ * @param located the same about the script as a file; "" if it would succeed by now, undefined for a script of one line
+ */
+function parseError(text: string, located: string | undefined): TsnetError {
+  const [error = "", first = ""] = errorLines(text);
+  const [again, line] = errorLines(located ?? "");
+  const quoted = located === undefined ? first : again === error ? (line ?? "") : "";
+  const errno = errnos.find(([pattern]) => pattern.test(error))?.[1];
+  const message = `nft: ${error || "an error without a message"}${quoted ? ` in: ${quoted.trim().slice(0, 200)}` : ""}`;
+  return new TsnetError("kernel", message, errno ? { errno } : {});
+}
+
+/** The first error without its place, and the line after it. */
+function errorLines(text: string): string[] {
+  const lines = text.split("\n");
+  const at = Math.max(
+    lines.findIndex((line) => line.includes("Error: ")),
+    0,
+  );
+  return lines.slice(at, at + 2).map((line) => line.replace(/^.*?Error: /, ""));
+}
+
+/** The inodes of this process's sockets. */
+function sockets(): string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? [];
+    } catch {
+      return []; // the descriptor of the listing itself, or one that another thread has closed meanwhile
+    }
+  });
+}
+
+/** The port ID of the one nf_tables socket among these; /proc/net/netlink: sk, Eth, Pid, …, Inode. */
+function portIdOf(inodes: readonly string[]): number {
+  const rows = readFileSync("/proc/thread-self/net/netlink", "utf8").trim().split("\n").slice(1);
+  const found = rows
+    .map((row) => row.trim().split(/\s+/))
+    .filter((row) => Number(row[1]) === netlinkNetfilter && inodes.includes(row.at(-1) ?? ""));
+  const [row] = found;
+  if (row === undefined || found.length !== 1) {
+    throw new TsnetError(
+      "kernel",
+      `nft: ${found.length} new sockets of family 12 in /proc/net/netlink where one was expected`,
+    );
+  }
+  return Number(row[2]);
+}
+
+interface Libnftables {
+  create(flags: number): unknown;
+  free(context: unknown): void;
+  bufferOutput(context: unknown): number;
+  bufferError(context: unknown): number;
+  output(context: unknown): string;
+  error(context: unknown): string;
+  setFlags(context: unknown, flags: number): void;
+  setDryRun(context: unknown, dry: boolean): void;
+  run(context: unknown, script: string): number;
+  runFile(context: unknown, path: string): number;
+}
+
+/** nftables/libnftables.h. A second load of the same library costs nothing. */
+function loadLibnftables(): Libnftables {
+  try {
+    const library = koffi.load("libnftables.so.1");
+    return {
+      create: library.func("void *nft_ctx_new(uint32_t flags)"),
+      free: library.func("void nft_ctx_free(void *ctx)"),
+      bufferOutput: library.func("int nft_ctx_buffer_output(void *ctx)"),
+      bufferError: library.func("int nft_ctx_buffer_error(void *ctx)"),
+      output: library.func("const char *nft_ctx_get_output_buffer(void *ctx)"),
+      error: library.func("const char *nft_ctx_get_error_buffer(void *ctx)"),
+      setFlags: library.func("void nft_ctx_output_set_flags(void *ctx, unsigned int flags)"),
+      setDryRun: library.func("void nft_ctx_set_dry_run(void *ctx, bool dry)"),
+      runFile: library.func("int nft_run_cmd_from_filename(void *ctx, const char *filename)"),
+      run: library.func("int nft_run_cmd_from_buffer(void *ctx, const char *buf)"),
+    };
+  } catch (cause) {
+    const message = "nft: libnftables.so.1 is not there: install the package nftables (or libnftables1)";
+    throw new TsnetError("kernel", message, { cause });
+  }
+}

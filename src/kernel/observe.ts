@@ -1,0 +1,39 @@
+import { statfsSync } from "node:fs";
+import { TsnetError } from "../errors.ts";
+import type { Observed } from "../plan/observed.ts";
+import type { Rtnetlink } from "./netlink/rtnetlink.ts";
+import { fileError, readSysctl } from "./sysctl.ts";
+
+/** NSFS_MAGIC of include/uapi/linux/magic.h: the file system of namespaces. */
+const nsfsMagic = 0x6e736673;
+
+/**
+ * Links, addresses and routes of the namespace of the socket, one after another: a link that comes or goes meanwhile may be in
+ * one of the lists only.
+ */
+export const observe = (rtnetlink: Rtnetlink): Observed => ({
+  links: rtnetlink.listLinks(),
+  addresses: rtnetlink.listAddresses(),
+  routes: rtnetlink.listRoutes(),
+});
+
+/** Those of these files that are namespaces. What is left of one after its unmount is an empty ordinary file. */
+export const observeSandboxes = (paths: readonly string[]): string[] => paths.filter(isNamespace);
+
+function isNamespace(path: string): boolean {
+  try {
+    return statfsSync(path).type === nsfsMagic;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return false;
+    throw fileError(path, error);
+  }
+}
+
+/** net.ipv4.ip_local_port_range, both ends included. */
+export function observeEphemeralPorts(): { readonly first: number; readonly last: number } {
+  const text = readSysctl(["net", "ipv4", "ip_local_port_range"]);
+  const [, first, last] = /^(\d+)\s+(\d+)$/.exec(text) ?? [];
+  if (first !== undefined && last !== undefined) return { first: Number(first), last: Number(last) };
+  throw new TsnetError("kernel", `net.ipv4.ip_local_port_range: expected two numbers, got ${JSON.stringify(text)}`);
+}

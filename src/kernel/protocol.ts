@@ -1,0 +1,45 @@
+/** What the main thread and the kernel thread say to each other. */
+import { type ErrorCode, TsnetError } from "../errors.ts";
+import type { KernelCalls } from "./calls.ts";
+import type { KernelChange } from "./change.ts";
+
+export type CallName = keyof KernelCalls;
+
+/** One call. */
+export interface Request {
+  readonly id: number;
+  readonly call: CallName;
+  readonly args: readonly unknown[];
+}
+
+/** The thread's first message says that it is ready, or why not; then answers and changes. */
+export type Message =
+  | { readonly ready: true }
+  | { readonly failed: ErrorMessage }
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: ErrorMessage }
+  | { readonly changes: readonly KernelChange[] };
+
+/** An error as a value: a structured clone keeps the message of an Error only. */
+export interface ErrorMessage {
+  /** Not there for an error that is not a TsnetError: a defect. */
+  readonly code?: ErrorCode;
+  readonly message: string;
+  readonly errno?: string;
+  readonly cause?: ErrorMessage;
+}
+
+export function encodeError(error: unknown): ErrorMessage {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const cause = error.cause === undefined ? {} : { cause: encodeError(error.cause) };
+  if (!(error instanceof TsnetError)) return { message: error.message, ...cause };
+  const errno = error.errno === undefined ? {} : { errno: error.errno };
+  return { code: error.code, message: error.message, ...errno, ...cause };
+}
+
+export function decodeError({ code, message, errno, cause }: ErrorMessage): TsnetError {
+  return new TsnetError(code ?? "kernel", message, {
+    ...(errno === undefined ? {} : { errno }),
+    ...(cause === undefined ? {} : { cause: decodeError(cause) }),
+  });
+}

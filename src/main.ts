@@ -1,0 +1,107 @@
+/** The composition root: environment -> config -> objects -> listen. */
+
+import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { type Logger, pino } from "pino";
+import { methodsOf } from "./api/methods.ts";
+import { createApp, listen } from "./api/server.ts";
+import { type Config, parseConfig } from "./config.ts";
+import { Collector } from "./driver/collector.ts";
+import { Endpoints } from "./driver/endpoints.ts";
+import { excludedSubnets } from "./driver/exclusions.ts";
+import { Firewall } from "./driver/firewall.ts";
+import type { Kernel } from "./driver/kernel.ts";
+import { Locks } from "./driver/locks.ts";
+import { Networks } from "./driver/networks.ts";
+import { Pools } from "./driver/pools.ts";
+import { Ports } from "./driver/ports.ts";
+import { Reconciler } from "./driver/reconciler.ts";
+import type { Records } from "./driver/records.ts";
+import { Removals } from "./driver/removals.ts";
+import { State } from "./driver/state.ts";
+import { explain } from "./errors.ts";
+import { KernelClient } from "./kernel/kernel-client.ts";
+import { SqliteStore } from "./store/sqlite-store.ts";
+
+/** The use cases of one host, wired to each other. */
+async function createDriver(kernel: Kernel, records: Records, config: Config, log: Logger) {
+  const state = new State(records);
+  const locks = new Locks();
+  const firewall = new Firewall(kernel, state, config.mark);
+  const removals = new Removals(kernel, log);
+  const ports = new Ports(kernel);
+  const collector: Collector = new Collector({
+    ...{ state, kernel, locks, log },
+    remove: (id) => endpoints.remove(id),
+    now: () => performance.now(),
+  });
+  const endpoints = new Endpoints({
+    ...{ state, kernel, firewall, removals, ports, locks },
+    collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
+  });
+  const networks = new Networks({ state, kernel, firewall, removals, endpoints, locks, log });
+  const reconciler = new Reconciler({ state, kernel, firewall, ports, networks, collector, removals, locks, log });
+  const pools = new Pools({
+    records,
+    hostId: await hostId(),
+    excluded: async () =>
+      excludedSubnets(
+        await kernel.observe(),
+        state.networks(),
+        await readFile("/etc/resolv.conf", "utf8").catch(() => ""),
+      ),
+  });
+  return { endpoints, networks, pools, reconciler, removals };
+}
+
+/** What tells this host from others: machine-id(5), or its name where there is none. */
+const hostId = async (): Promise<string> => (await readFile("/etc/machine-id", "utf8").catch(() => hostname())).trim();
+
+/** One line for each thing that is wrong, then the end. */
+function refuseToStart(error: unknown): never {
+  const errors = error instanceof AggregateError ? error.errors : [error];
+  for (const one of errors) process.stderr.write(`tsnet cannot start: ${explain(one)}\n`);
+  process.exit(1);
+}
+
+async function main(): Promise<void> {
+  const config = parseConfig(process.env);
+  const log = pino({ level: config.logLevel }, pino.destination(2));
+  const opened = await Promise.allSettled([
+    KernelClient.open({ mark: config.mark }),
+    SqliteStore.open(config.stateDir),
+  ]);
+  const failed = opened.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  if (failed.length > 0)
+    throw new AggregateError(failed.flatMap((e) => (e instanceof AggregateError ? e.errors : [e])));
+  const [kernel, store] = opened.map((result) => (result as PromiseFulfilledResult<unknown>).value) as [
+    KernelClient,
+    SqliteStore,
+  ];
+  kernel.onExit((error) => refuseToStart(error));
+
+  const driver = await createDriver(kernel, store, config, log);
+  const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();
+  const app = createApp({ methods: methodsOf({ ...driver, scope: config.scope }), ready, log });
+  const server = await listen(app, config.socket);
+  log.info({ socket: config.socket, scope: config.scope, stateDir: config.stateDir }, "listening");
+
+  const stop = async (signal: string): Promise<void> => {
+    log.info({ signal }, "stopping; running containers keep their network");
+    server.close();
+    server.closeIdleConnections();
+    await driver.reconciler.stop();
+    await driver.removals.flush();
+    await store.close();
+    await kernel.close();
+    process.exit(0);
+  };
+  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => void stop(signal));
+
+  const startedAt = performance.now();
+  await Promise.all([driver.reconciler.restore(), driver.pools.restore()]);
+  isReady();
+  log.info({ ms: Math.round(performance.now() - startedAt) }, "state restored");
+}
+
+if (import.meta.main) main().catch(refuseToStart);

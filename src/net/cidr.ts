@@ -1,0 +1,114 @@
+/** Addresses and subnets as values. Texts are canonical: RFC 5952 for IPv6, no leading zeros, host bits of a subnet zero. */
+import IPCIDR from "ip-cidr";
+import { TsnetError } from "../errors.ts";
+
+export type Family = 4 | 6;
+
+/** Length of an address in bits. */
+export const addressBits: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
+
+/** An address: family, number, canonical text. */
+export interface Ip {
+  readonly family: Family;
+  readonly value: bigint;
+  readonly text: string;
+}
+
+/** A subnet: its first address as a number, its prefix length in bits, and its text "172.18.0.0/16". */
+export interface Cidr {
+  readonly family: Family;
+  readonly base: bigint;
+  readonly prefix: number;
+  readonly text: string;
+}
+
+/** An address with the subnet that it lives in: "172.18.0.2/16". */
+export interface HostAddress {
+  readonly ip: Ip;
+  readonly subnet: Cidr;
+  readonly text: string;
+}
+
+const isPlain = (text: string): boolean => /^[0-9a-fA-F.:]+$/.test(text);
+
+/** @throws TsnetError "invalid" */
+export function parseIp(text: string): Ip {
+  if (isPlain(text) && IPCIDR.isValidAddress(text)) {
+    const family: Family = text.includes(":") ? 6 : 4;
+    const [value] = new IPCIDR(`${text}/${addressBits[family]}`).toRange<bigint>({ type: "bigInteger" });
+    return ipOf(family, BigInt(value));
+  }
+  throw new TsnetError("invalid", `expected an IP address, got ${JSON.stringify(text)}`);
+}
+
+/**
+ * An address with a prefix length; host bits may be set.
+ * @throws TsnetError "invalid"
+ */
+export function parseHostAddress(text: string): HostAddress {
+  const [address = "", prefixText = "", ...rest] = text.split("/");
+  const prefix = Number(prefixText);
+  if (
+    rest.length === 0 &&
+    /^(0|[1-9]\d{0,2})$/.test(prefixText) &&
+    isPlain(address) &&
+    IPCIDR.isValidAddress(address)
+  ) {
+    const ip = parseIp(address);
+    if (prefix <= addressBits[ip.family]) {
+      return { ip, subnet: cidrOf(ip.family, ip.value, prefix), text: `${ip.text}/${prefix}` };
+    }
+  }
+  throw new TsnetError(
+    "invalid",
+    `expected an address in CIDR form, such as 172.18.0.2/16, got ${JSON.stringify(text)}`,
+  );
+}
+
+/**
+ * A subnet. Host bits must be zero.
+ * @throws TsnetError "invalid", with the subnet that was probably meant
+ */
+export function parseCidr(text: string): Cidr {
+  const { ip, subnet } = parseHostAddress(text);
+  if (ip.value === subnet.base) return subnet;
+  throw new TsnetError("invalid", `${text} has host bits set: it should be ${subnet.text}`);
+}
+
+/** The subnet of this prefix length that holds the address. */
+export function cidrOf(family: Family, address: bigint, prefix: number): Cidr {
+  const hostBits = BigInt(addressBits[family] - prefix);
+  const base = (address >> hostBits) << hostBits;
+  return { family, base, prefix, text: `${formatIp(family, base)}/${prefix}` };
+}
+
+/** The address with this number. */
+export function ipOf(family: Family, value: bigint): Ip {
+  return { family, value, text: formatIp(family, value) };
+}
+
+/** Number of addresses in a subnet. */
+export const sizeOf = (cidr: Cidr): bigint => 1n << BigInt(addressBits[cidr.family] - cidr.prefix);
+
+/** The last address of a subnet; for IPv4 its broadcast address. */
+export const lastOf = (cidr: Cidr): bigint => cidr.base + sizeOf(cidr) - 1n;
+
+/** Whether the address lies in the subnet. */
+export const containsIp = (cidr: Cidr, ip: Ip): boolean =>
+  cidr.family === ip.family && ip.value >= cidr.base && ip.value <= lastOf(cidr);
+
+/** Whether all of `inner` lies in `outer`. */
+export const containsCidr = (outer: Cidr, inner: Cidr): boolean =>
+  outer.family === inner.family && inner.base >= outer.base && lastOf(inner) <= lastOf(outer);
+
+/** Whether two subnets share an address. */
+export const overlaps = (a: Cidr, b: Cidr): boolean =>
+  a.family === b.family && a.base <= lastOf(b) && b.base <= lastOf(a);
+
+/** Canonical text of an address. */
+export function formatIp(family: Family, value: bigint): string {
+  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join(".");
+  const hex = value.toString(16).padStart(32, "0");
+  const groups = hex.match(/.{4}/g) ?? [];
+  return IPCIDR.createAddress(groups.join(":")).correctForm();
+}

@@ -1,0 +1,21 @@
+import { createHash } from "node:crypto";
+import type { Ip } from "./cidr.ts";
+
+/**
+ * The MAC address that belongs to an address (DESIGN.md, D11): `02:42:` and the four bytes of an IPv4 address, as Docker's own
+ * bridge did up to 27; for IPv6, four bytes of a hash of the network and the address.
+ */
+export function macOf(networkId: string, ip: Ip): string {
+  const bytes =
+    ip.family === 4
+      ? Buffer.from(ip.value.toString(16).padStart(8, "0"), "hex")
+      : createHash("sha256").update(`${networkId} ${ip.text}`).digest().subarray(0, 4);
+  return ["02", "42", ...[...bytes].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
+}
+
+/** Canonical text of a unicast MAC address; undefined if it is none. */
+export function parseMac(text: string): string | undefined {
+  const match = /^([0-9a-f]{2})(:[0-9a-f]{2}){5}$/.exec(text.toLowerCase());
+  const first = Number.parseInt(match?.[1] ?? "1", 16);
+  return match && (first & 1) === 0 && match[0] !== "00:00:00:00:00:00" ? match[0] : undefined;
+}

@@ -1,0 +1,31 @@
+/** Names of what tsnet makes in the kernel: a pure function of Docker's IDs (DESIGN.md, section 6). */
+
+/** Prefixes of link names. With 11 characters of the ID a name has 15 bytes, the most that a link may have (IFNAMSIZ - 1). */
+const idCharacters = 11;
+
+/** Bridge of a network. */
+export const bridgeName = (networkId: string): string => `tsb-${networkId.slice(0, idCharacters)}`;
+
+/** Host end of an endpoint's veth pair. */
+export const hostVethName = (endpointId: string): string => `tsv-${endpointId.slice(0, idCharacters)}`;
+
+/** Container end of an endpoint's veth pair, before dockerd moves it. */
+export const containerVethName = (endpointId: string): string => `tsc-${endpointId.slice(0, idCharacters)}`;
+
+/** What a link of ours is for. */
+export type LinkRole = "bridge" | "veth" | "peer";
+
+/** The alias that marks a link as ours: "tsnet:bridge:<network ID>". */
+export const linkAlias = (role: LinkRole, id: string): string => `tsnet:${role}:${id}`;
+
+/** Whose a link is, from its alias; undefined if it is not ours. */
+export function parseLinkAlias(alias: string): { role: LinkRole; id: string } | undefined {
+  const match = /^tsnet:(bridge|veth|peer):([0-9a-z]+)$/.exec(alias);
+  return match?.[1] && match[2] ? { role: match[1] as LinkRole, id: match[2] } : undefined;
+}
+
+/** Not names of links: the path of nothing, and the directories below /proc/sys/net/ipv4/conf that stand for every link. */
+const reservedNames: readonly string[] = [".", "..", "all", "default"];
+
+/** Whether the text can be the name of a link: dev_valid_name() in net/core/dev.c, without what a shell or nft could misread. */
+export const isLinkName = (text: string): boolean => /^[A-Za-z0-9_.@-]{1,15}$/.test(text) && !reservedNames.includes(text);

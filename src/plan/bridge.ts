@@ -1,0 +1,69 @@
+/** What a bridge network and its endpoints need in the kernel, besides the firewall. */
+import { parseHostAddress } from "../net/cidr.ts";
+import { containerVethName, hostVethName, linkAlias } from "../net/names.ts";
+import type { Endpoint, Network } from "./network.ts";
+import type { Op } from "./op.ts";
+
+/** The bridge, its addresses and its sysctls. The firewall's chain `raw` has to be there first: it makes route_localnet safe. */
+export function planBridge(network: Network): Op[] {
+  const { bridge } = network;
+  return [
+    {
+      op: "ensure-bridge",
+      name: bridge,
+      alias: network.adopted ? null : linkAlias("bridge", network.id),
+      mac: network.mac,
+      mtuBytes: network.adopted ? null : network.mtuBytes,
+      nfCall: !network.icc,
+    },
+    { op: "set-sysctl", key: ["net", "ipv6", "conf", bridge, "accept_ra"], value: "0", optional: true },
+    { op: "set-sysctl", key: ["net", "ipv4", "conf", bridge, "route_localnet"], value: "1", optional: false },
+    ...bridgeAddresses(network).map((address): Op => ({ op: "ensure-address", link: bridge, address })),
+  ];
+}
+
+/** The addresses that the bridge itself has. */
+export const bridgeAddresses = (network: Network): string[] =>
+  network.subnets.flatMap(({ gateway }) => (gateway === null ? [] : [gateway]));
+
+/** Takes away what `planBridge` made; of a bridge of the user's, only the addresses. */
+export function planBridgeRemoval(network: Network): Op[] {
+  const { bridge, id } = network;
+  return network.adopted
+    ? bridgeAddresses(network).map((address): Op => ({ op: "remove-address", link: bridge, address }))
+    : [{ op: "remove-links", links: [{ name: bridge, alias: linkAlias("bridge", id) }] }];
+}
+
+/** The veth pair of an endpoint; its host end is a port of the network's bridge. */
+export function planVeth(network: Network, endpoint: Pick<Endpoint, "id">): Op[] {
+  return [
+    {
+      op: "ensure-veth",
+      name: hostVethName(endpoint.id),
+      peer: containerVethName(endpoint.id),
+      alias: linkAlias("veth", endpoint.id),
+      peerAlias: linkAlias("peer", endpoint.id),
+      master: network.bridge,
+      mtuBytes: network.mtuBytes,
+      hairpin: true,
+    },
+  ];
+}
+
+/** Removing one end of a pair removes both. */
+export function planVethRemoval(endpoint: Pick<Endpoint, "id">): Op[] {
+  return [{ op: "remove-links", links: [{ name: hostVethName(endpoint.id), alias: linkAlias("veth", endpoint.id) }] }];
+}
+
+/** Lets the host pass packets on between its links, in the families that networks use. */
+export function planForwarding(networks: readonly Network[]): Op[] {
+  const families = new Set(networks.flatMap(({ subnets }) => subnets.map(({ family }) => family)));
+  const keys = [
+    ...(families.has(4) ? [["net", "ipv4", "ip_forward"]] : []),
+    ...(families.has(6) ? ["default", "all"].map((scope) => ["net", "ipv6", "conf", scope, "forwarding"]) : []),
+  ];
+  return keys.map((key): Op => ({ op: "set-sysctl", key, value: "1", optional: false }));
+}
+
+/** The address of the bridge in the family of a subnet, without its prefix length. */
+export const gatewayIp = (gateway: string): string => parseHostAddress(gateway).ip.text;

@@ -1,0 +1,289 @@
+/**
+ * One nft table for all bridge networks of the host. Rules are constant; networks and ports are elements of its sets and maps,
+ * so that the cost of a packet and of a change does not grow with what exists.
+ *
+ * What the table accepts gets a mark bit, since an accept here does not undo a drop in Docker's FORWARD chain; one rule there
+ * accepts the mark (plan/forward.ts). `unmark` takes it off again before the packet leaves.
+ *
+ * Established connections come first in `ours`, because long connections are most of the packets. `published` comes before
+ * `between`, so that a network without icc still lets its containers use published ports through the host; `between` before
+ * `invalid`, so that bridged traffic is treated as Docker treats it.
+ */
+import { type Family, parseHostAddress } from "../net/cidr.ts";
+import type { Endpoint, Network, PortMapping } from "./network.ts";
+import type { Elements, ObservedFirewall } from "./observed.ts";
+
+/** Family and name of our table. */
+export const table = "inet tsnet";
+
+const setDefinitions = `
+  set bridges      { type ifname; }
+  set docker_links { type ifname; }
+  set internal     { type ifname; }
+  set masq4        { type ipv4_addr; flags interval; }
+  set masq6        { type ipv6_addr; flags interval; }
+  map snat4        { type ipv4_addr : ipv4_addr; flags interval; }
+  map snat6        { type ipv6_addr : ipv6_addr; flags interval; }
+  set own4         { type ifname . ipv4_addr; flags interval; }
+  set own6         { type ifname . ipv6_addr; flags interval; }
+  set multihomed4  { type ipv4_addr; }
+  set multihomed6  { type ipv6_addr; }
+  map port4        { type inet_proto . inet_service : ipv4_addr . inet_service; }
+  map port6        { type inet_proto . inet_service : ipv6_addr . inet_service; }
+  map bound4       { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
+  map bound6       { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }
+  map between      { type ifname . ifname : verdict; }
+  map into         { type ifname : verdict; }
+  map out          { type ifname : verdict; }`;
+
+/** The chains. The mark is one bit, as in 0x01000000. */
+const chains = (mark: number): string => `
+  chain raw {
+    type filter hook prerouting priority raw; policy accept;
+    iifname @bridges ip daddr 127.0.0.0/8 drop
+  }
+  chain prerouting {
+    type nat hook prerouting priority dstnat - 5; policy accept;
+    ip daddr 127.0.0.0/8 return
+    ip6 daddr ::1 return
+    fib daddr type local goto publish
+  }
+  chain output {
+    type nat hook output priority -105; policy accept;
+    ip6 daddr ::1 return
+    fib daddr type local goto publish
+  }
+  chain publish {
+    meta l4proto != { tcp, udp, sctp } return
+    meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . meta l4proto . th dport map @bound4
+    meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . th dport map @port4
+    meta l4proto { tcp, udp, sctp } dnat ip6 to ip6 daddr . meta l4proto . th dport map @bound6
+    meta l4proto { tcp, udp, sctp } dnat ip6 to meta l4proto . th dport map @port6
+  }
+  chain forward {
+    type filter hook forward priority filter - 5; policy accept;
+    iifname @bridges goto ours
+    oifname @bridges goto ours
+  }
+  chain ours {
+    ct state established,related goto pass
+    ct status dnat goto published
+    iifname . oifname vmap @between
+    ct state invalid drop
+    oifname vmap @into
+    iifname vmap @out
+  }
+  chain published {
+    iifname @internal drop
+    oifname @docker_links return
+    goto pass
+  }
+  chain leave {
+    oifname @docker_links drop
+    goto pass
+  }
+  chain pass {
+    meta mark set meta mark | ${hex(mark)}
+    accept
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat - 5; policy accept;
+    oifname @bridges goto inward
+    snat ip to ip saddr map @snat4
+    snat ip6 to ip6 saddr map @snat6
+    ip saddr @masq4 masquerade
+    ip6 saddr @masq6 masquerade
+  }
+  chain inward {
+    ip saddr 127.0.0.0/8 masquerade
+    ct status dnat oifname . ip saddr @own4 masquerade
+    ct status dnat oifname . ip6 saddr @own6 masquerade
+    ct status dnat ip daddr @multihomed4 ip saddr @masq4 masquerade
+    ct status dnat ip6 daddr @multihomed6 ip6 saddr @masq6 masquerade
+  }
+  chain unmark {
+    type filter hook postrouting priority srcnat + 10; policy accept;
+    meta mark & ${hex(mark)} == ${hex(mark)} meta mark set meta mark & ${hex(~mark)}
+  }`;
+
+const hex = (number: number): string => `0x${(number >>> 0).toString(16).padStart(8, "0")}`;
+
+/** What the firewall is made of, besides the rules. */
+export interface FirewallInput {
+  readonly networks: Iterable<Network>;
+  readonly endpoints: Iterable<Endpoint>;
+  /** Names of Docker's own bridges that exist. */
+  readonly dockerLinks: Iterable<string>;
+}
+
+/** One element: set or map, key, data ("" in a set). */
+export type Element = readonly [set: string, key: string, data: string];
+
+/** The elements of a network itself. */
+export function networkElements(network: Network): Element[] {
+  const { bridge, internal, icc } = network;
+  return [
+    ["bridges", bridge, ""],
+    ...(internal ? [["internal", bridge, ""] as const] : []),
+    ["between", `${bridge} . ${bridge}`, icc ? "goto pass" : "drop"],
+    ["into", bridge, "drop"],
+    ["out", bridge, internal ? "drop" : "goto leave"],
+    ...network.subnets.flatMap(({ family, pool, snat }): Element[] => [
+      [`own${family}`, `${bridge} . ${pool}`, ""],
+      ...(internal || !network.masquerade ? [] : [[`masq${family}`, pool, ""] as const]),
+      ...(internal || !network.masquerade || snat === null ? [] : [[`snat${family}`, pool, snat] as const]),
+    ]),
+  ];
+}
+
+/** The elements of an endpoint's published ports. */
+export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">): Element[] {
+  const addresses = endpoint.addresses.map((address) => parseHostAddress(address).ip);
+  return endpoint.ports.flatMap((port) =>
+    addresses
+      .filter(({ family }) => servesFamily(port, family))
+      .map(({ family, text }): Element => {
+        const target = `${text} . ${port.containerPort}`;
+        const key = `${port.protocol} . ${port.hostPort}`;
+        return isAny(port.hostAddress)
+          ? [`port${family}`, key, target]
+          : [`bound${family}`, `${port.hostAddress} . ${key}`, target];
+      }),
+  );
+}
+
+const isAny = (address: string): boolean => address === "0.0.0.0" || address === "::";
+
+/** "0.0.0.0" stands for both families, as `docker run -p` without a host address does. */
+const servesFamily = (port: PortMapping, family: Family): boolean =>
+  port.hostAddress === "0.0.0.0" || port.hostAddress.includes(":") === (family === 6);
+
+/**
+ * The addresses of containers that are on several of our networks: an answer may take another way than the question, so that
+ * what comes through a published port from another network has to come from the host.
+ */
+export function multihomedElements(endpoints: Iterable<Endpoint>): Element[] {
+  const bySandbox = Map.groupBy(
+    [...endpoints].filter(({ sandbox }) => sandbox !== null),
+    ({ sandbox }) => sandbox,
+  );
+  return [...bySandbox.values()]
+    .filter((together) => together.length > 1)
+    .flatMap((together) => together.flatMap(({ addresses }) => addresses))
+    .map((address): Element => {
+      const { family, text } = parseHostAddress(address).ip;
+      return [`multihomed${family}`, text, ""];
+    });
+}
+
+/** Everything that should be in our sets and maps. */
+export function wantedElements({ networks, endpoints, dockerLinks }: FirewallInput): Elements {
+  const all = [...endpoints];
+  const elements = [
+    ...[...networks].flatMap(networkElements),
+    ...all.flatMap(portElements),
+    ...multihomedElements(all),
+    ...[...dockerLinks].map((name): Element => ["docker_links", name, ""]),
+  ];
+  return bySet(elements);
+}
+
+/** Elements, in the form in which they are observed. A link may be called `__proto__`, hence the objects without a prototype. */
+export function bySet(elements: readonly Element[]): Elements {
+  const sets: Record<string, Record<string, string>> = {};
+  for (const [set, key, data] of elements) {
+    sets[set] ??= Object.create(null) as Record<string, string>;
+    sets[set][key] = data;
+  }
+  return sets;
+}
+
+/** An nft transaction that puts the whole table in place, whatever was there before. */
+export function tableScript(elements: Elements, mark: number): string {
+  return [
+    `add table ${table}`,
+    `delete table ${table}`,
+    `table ${table} {${setDefinitions}${chains(mark)}\n}`,
+    ...Object.entries(elements).flatMap(([set, content]) => addCommand(set, Object.entries(content))),
+    "",
+  ].join("\n");
+}
+
+/** Removes the table, whether it is there or not. */
+export const removeTableScript = `add table ${table}\ndelete table ${table}\n`;
+
+/**
+ * An nft transaction that adds and removes elements. Adding what is there is nothing; so is removing what is not, since
+ * each removal begins by adding (nft 1.0.6 has no `destroy`).
+ */
+export function changeScript(change: {
+  readonly add?: readonly Element[];
+  readonly remove?: readonly Element[];
+}): string {
+  const removed = groupBySet(change.remove ?? []);
+  const added = groupBySet(change.add ?? []);
+  return [
+    ...removed.flatMap(([set, content]) => [
+      ...addCommand(set, content),
+      `delete element ${table} ${set} { ${content.map(([key]) => formatKey(set, key)).join(", ")} }`,
+    ]),
+    ...added.flatMap(([set, content]) => addCommand(set, content)),
+    "",
+  ].join("\n");
+}
+
+/** Which parts of a set's keys are names of links: these are quoted, since a link may be called as nft's own words are. */
+const linkParts: Readonly<Record<string, readonly number[]>> = {
+  bridges: [0],
+  docker_links: [0],
+  internal: [0],
+  own4: [0],
+  own6: [0],
+  between: [0, 1],
+  into: [0],
+  out: [0],
+};
+
+function formatKey(set: string, key: string): string {
+  const quoted = linkParts[set] ?? [];
+  return key
+    .split(" . ")
+    .map((part, index) => (quoted.includes(index) ? `"${part}"` : part))
+    .join(" . ");
+}
+
+type Content = readonly (readonly [key: string, data: string])[];
+
+function groupBySet(elements: readonly Element[]): [string, Content][] {
+  return Object.entries(bySet(elements)).map(([set, content]) => [set, Object.entries(content)]);
+}
+
+function addCommand(set: string, content: Content): string[] {
+  if (content.length === 0) return [];
+  const texts = content.map(([key, data]) => `${formatKey(set, key)}${data === "" ? "" : ` : ${data}`}`);
+  return [`add element ${table} ${set} { ${texts.join(", ")} }`];
+}
+
+/** What has to be added, and what is there and should not be. A key with other data is in both lists. */
+export function diffElements(wanted: Elements, observed: Elements): { add: Element[]; remove: Element[] } {
+  return { add: missingFrom(observed, wanted), remove: missingFrom(wanted, observed) };
+}
+
+function missingFrom(these: Elements, those: Elements): Element[] {
+  return Object.entries(those).flatMap(([set, content]) =>
+    Object.entries(content)
+      .filter(([key, data]) => these[set]?.[key] !== data)
+      .map(([key, data]): Element => [set, key, data]),
+  );
+}
+
+/** What repairs our table: undefined if it is as it should be. */
+export function planFirewall(
+  wanted: Elements,
+  observed: ObservedFirewall | undefined,
+  expected: { readonly skeleton: string; readonly mark: number },
+): string | undefined {
+  if (observed?.skeleton !== expected.skeleton) return tableScript(wanted, expected.mark);
+  const { add, remove } = diffElements(wanted, observed.elements);
+  return add.length + remove.length === 0 ? undefined : changeScript({ add, remove });
+}

@@ -1,0 +1,67 @@
+/**
+ * The one rule of ours in iptables' FORWARD. An accept in our own table does not undo a drop there, so where FORWARD drops,
+ * it must accept our mark: right after the jump to DOCKER-USER, so that what users write there comes first, and a RETURN
+ * there does not skip it.
+ */
+import type { ObservedForward } from "./observed.ts";
+import type { IptablesProgram, Op } from "./op.ts";
+
+/** What FORWARD of each program lacks, or has too much of. */
+export function planForward(observed: ObservedForward, mark: number): Op[] {
+  return perProgram(observed, (program, lines) => planProgram(program, lines, mark));
+}
+
+/** Every rule of ours goes. */
+export function planForwardRemoval(observed: ObservedForward, mark: number): Op[] {
+  return perProgram(observed, (program, lines) => removals(program, mark, findOurs(rulesOf(lines), mark).length));
+}
+
+function perProgram(
+  observed: ObservedForward,
+  plan: (program: IptablesProgram, lines: readonly string[]) => Op[],
+): Op[] {
+  return Object.entries(observed).flatMap(([program, lines]) => plan(program as IptablesProgram, lines));
+}
+
+function planProgram(program: IptablesProgram, lines: readonly string[], mark: number): Op[] {
+  const rules = rulesOf(lines);
+  const ours = findOurs(rules, mark);
+  const needed = rules.some(isDrop) || lines.some((line) => /^-P FORWARD (?!ACCEPT$)/.test(line));
+  if (!needed) return removals(program, mark, ours.length);
+
+  const jump = rules.findIndex((rule) => / -j DOCKER-USER$/.test(rule));
+  const drop = rules.findIndex((rule, index) => index > jump && isDrop(rule));
+  const last = ours.at(-1) ?? -1;
+  // iptables -D takes the first of equal rules, so it is the last that can stay
+  if (last > jump && (drop === -1 || last < drop)) return removals(program, mark, ours.length - 1);
+
+  const before = ours.filter((index) => index < jump).length;
+  const insert = (position: number): Op => ({ op: "insert-forward-rule", program, position, mark });
+  // without a moment in which there is none, where the new one is not the first that -D finds
+  if (before === ours.length) return [insert(jump + 2), ...removals(program, mark, before)];
+  return [...removals(program, mark, ours.length), insert(jump - before + 2)];
+}
+
+const removals = (program: IptablesProgram, mark: number, count: number): Op[] =>
+  Array.from({ length: count }, () => ({ op: "remove-forward-rule", program, mark }));
+
+const rulesOf = (lines: readonly string[]): string[] => lines.filter((line) => line.startsWith("-A FORWARD "));
+
+/** Drops or rejects whatever comes to it; a comment is no condition. */
+const isDrop = (rule: string): boolean =>
+  /^-A FORWARD -j (DROP|REJECT)( |$)/.test(rule.replace(/ -m comment --comment ("(\\.|[^"\\])*"|\S+)/, ""));
+
+/** Where our rule stands, from 0. */
+const findOurs = (rules: readonly string[], mark: number): number[] =>
+  rules.flatMap((rule, index) => (isForwardRule(rule, mark) ? [index] : []));
+
+/** Whether a line of `-S FORWARD` is our rule. iptables prints numbers in hex, and quotes a comment or not. */
+export function isForwardRule(line: string, mark: number): boolean {
+  const hex = mark.toString(16);
+  return (
+    line.startsWith("-A FORWARD ") &&
+    new RegExp(`(?<!! )--mark 0x${hex}/0x${hex} `).test(line) &&
+    /--comment "?tsnet"? /.test(line) &&
+    line.endsWith(" -j ACCEPT")
+  );
+}

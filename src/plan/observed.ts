@@ -1,0 +1,63 @@
+/** What the kernel says is there, as values. All of it survives a structured clone. */
+import type { IptablesProgram } from "./op.ts";
+
+/** A link of the host's namespace. */
+export interface ObservedLink {
+  readonly index: number;
+  readonly name: string;
+  /** "bridge", "veth", …; "" for a link without a kind, such as a real NIC. */
+  readonly kind: string;
+  /** "" if there is none. */
+  readonly alias: string;
+  readonly mac: string;
+  readonly mtuBytes: number;
+  /** Administratively up (IFF_UP). */
+  readonly up: boolean;
+  /** Index of the bridge that it is a port of; 0 for none. */
+  readonly master: number;
+  readonly group: number;
+  /** Only of a bridge port: its hairpin flag. */
+  readonly hairpin?: boolean;
+  /** Only of a bridge: whether nf_call_iptables and nf_call_ip6tables are both on. */
+  readonly nfCall?: boolean;
+}
+
+/** An address of the host's namespace: "172.18.0.1/16" on the link with this index. */
+export interface ObservedAddress {
+  readonly link: number;
+  readonly address: string;
+}
+
+/** A route of any table of the host's namespace, unicast, without the local table. */
+export interface ObservedRoute {
+  /** "172.18.0.0/16"; "0.0.0.0/0" and "::/0" for a default route. */
+  readonly destination: string;
+  /** Index of the output link; 0 where there is none or several. */
+  readonly link: number;
+  readonly table: number;
+  /** RTPROT_…; 2 is the kernel. */
+  readonly protocol: number;
+}
+
+/** Everything that the reconciler compares with the records, but for the firewall. */
+export interface Observed {
+  readonly links: readonly ObservedLink[];
+  readonly addresses: readonly ObservedAddress[];
+  readonly routes: readonly ObservedRoute[];
+}
+
+/**
+ * The content of the sets and maps of our table: set name → element key → data ("" for a set).
+ * Keys and data are written as nft writes them: "tcp . 8080", "172.18.0.2 . 80", "172.18.0.0/16", "goto pass".
+ */
+export type Elements = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** Our nft table as it is. */
+export interface ObservedFirewall {
+  /** The table without elements, handles and counters, as a text to compare with: chains, rules, set definitions. */
+  readonly skeleton: string;
+  readonly elements: Elements;
+}
+
+/** `-S FORWARD` of each iptables program that has the chain, line by line: "-P FORWARD DROP", "-A FORWARD -j DOCKER-USER". */
+export type ObservedForward = Readonly<Partial<Record<IptablesProgram, readonly string[]>>>;

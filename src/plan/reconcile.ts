@@ -1,0 +1,136 @@
+/**
+ * Wanted (the records) against observed (the kernel): what has to be done so that they agree.
+ *
+ * The kernel worker executes one list of operations after the other, and an observation is taken between two lists. The records
+ * are read after the observation, and the plan is handed over in the same turn of the event loop. So a request that is under way
+ * cannot be misread: a link is recorded before it is made, and what is being removed has left the wanted state before its first
+ * operation is handed over; an operation of ours that comes too late finds its work done.
+ */
+import { parseHostAddress } from "../net/cidr.ts";
+import { containerVethName, hostVethName, linkAlias, parseLinkAlias } from "../net/names.ts";
+import { bridgeAddresses, planBridge } from "./bridge.ts";
+import type { Endpoint, Network } from "./network.ts";
+import type { Observed, ObservedLink } from "./observed.ts";
+import type { EnsureRoute, Op } from "./op.ts";
+
+/** What should be there. Networks and endpoints that are being removed are not in it. */
+export interface Wanted {
+  readonly networks: ReadonlyMap<string, Network>;
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
+}
+
+/** One thing that is not as it should be, and the operations that mend it. */
+export interface Repair {
+  /** For the log and the counters: "bridge tsb-4f2a… of network 4f2a… is gone". */
+  readonly reason: string;
+  readonly ops: readonly Op[];
+}
+
+/** Compares and plans; an empty list means that records and kernel agree. */
+export function planReconcile(wanted: Wanted, observed: Observed): Repair[] {
+  const links = new Map(observed.links.map((link) => [link.name, link]));
+  return [
+    ...[...wanted.networks.values()].flatMap((network) => repairNetwork(network, links, observed)),
+    ...[...wanted.endpoints.values()].flatMap((endpoint) => repairPort(endpoint, wanted, links)),
+    ...observed.links.flatMap((link) => removeLeftover(link, wanted)),
+  ];
+}
+
+function repairNetwork(network: Network, links: ReadonlyMap<string, ObservedLink>, observed: Observed): Repair[] {
+  const link = links.get(network.bridge);
+  const difference = link === undefined ? "is gone" : bridgeDifference(network, link, observed);
+  if (difference === "") return [];
+  if (link === undefined && network.adopted) return [];
+  const reason = `bridge ${network.bridge} of network ${network.id} ${difference}`;
+  const routes = link === undefined ? [] : missingRoutes(network, link, observed);
+  return [{ reason, ops: [...planBridge(network), ...routes] }];
+}
+
+/** What is wrong with a bridge, as text; "" for nothing. */
+function bridgeDifference(network: Network, link: ObservedLink, observed: Observed): string {
+  if (!network.adopted && link.alias !== linkAlias("bridge", network.id)) return "";
+  if (!link.up) return "is down";
+  if (!network.adopted && link.mac !== network.mac) return `has the MAC address ${link.mac}`;
+  if (!network.adopted && network.mtuBytes !== null && link.mtuBytes !== network.mtuBytes) {
+    return `has the MTU ${link.mtuBytes}`;
+  }
+  if (!network.icc && link.nfCall === false) return "does not pass bridged packets to the firewall";
+  const held = new Set(
+    observed.addresses.filter(({ link: index }) => index === link.index).map(({ address }) => address),
+  );
+  const missing = bridgeAddresses(network).find((address) => !held.has(address));
+  if (missing !== undefined) return `lacks its address ${missing}`;
+  const route = missingRoutes(network, link, observed)[0];
+  return route === undefined ? "" : `lacks its route to ${route.destination}`;
+}
+
+function missingRoutes(network: Network, link: ObservedLink, observed: Observed): EnsureRoute[] {
+  return bridgeAddresses(network)
+    .map((address) => parseHostAddress(address))
+    .filter(({ ip, subnet }) => ip.family === 4 && subnet.prefix < 32)
+    .filter(
+      ({ subnet }) => !observed.routes.some((route) => route.link === link.index && route.destination === subnet.text),
+    )
+    .map(({ ip, subnet }) => ({
+      op: "ensure-route",
+      link: network.bridge,
+      destination: subnet.text,
+      source: ip.text,
+    }));
+}
+
+/** A host end that is there has to be an active port of its bridge. One that is gone took its container's end along. */
+function repairPort(endpoint: Endpoint, wanted: Wanted, links: ReadonlyMap<string, ObservedLink>): Repair[] {
+  const network = wanted.networks.get(endpoint.network);
+  const port = links.get(hostVethName(endpoint.id));
+  if (network === undefined || port === undefined || port.alias !== linkAlias("veth", endpoint.id)) return [];
+  const bridge = links.get(network.bridge);
+  if (bridge !== undefined && port.master === bridge.index && port.up && port.hairpin !== false) return [];
+  const op: Op = { op: "ensure-port", name: port.name, master: network.bridge, hairpin: true };
+  return [
+    { reason: `link ${port.name} of endpoint ${endpoint.id} is not an active port of ${network.bridge}`, ops: [op] },
+  ];
+}
+
+/** A link that says it is ours, and of which no record knows; or one whose making a crash cut off. */
+function removeLeftover(link: ObservedLink, wanted: Wanted): Repair[] {
+  const owner = parseLinkAlias(link.alias);
+  const isUnfinished = link.group === unfinishedGroup && link.alias === "";
+  if (owner === undefined && !isUnfinished) return [];
+  if (link.group === removedGroup) return [];
+  if (owner !== undefined && isKnown(owner, wanted)) return [];
+  const op: Op = { op: "remove-links", links: [{ name: link.name, alias: link.alias }] };
+  return [{ reason: `link ${link.name} (${link.alias}) belongs to nothing that exists`, ops: [op] }];
+}
+
+const isKnown = ({ role, id }: { role: string; id: string }, wanted: Wanted): boolean =>
+  role === "bridge" ? wanted.networks.has(id) : wanted.endpoints.has(id);
+
+/** The link group of what waits for its deletion. */
+export const removedGroup = 0x74736e65;
+
+/** The link group of what is being made, until it has its alias: the kernel takes no alias with a creation. */
+export const unfinishedGroup = 0x74736e66;
+
+/** Docker's own bridges: `docker0`, `docker_gwbridge`, and `br-` with twelve digits of a network's ID. */
+export const dockerLinks = (links: readonly ObservedLink[]): string[] =>
+  links.filter(({ kind, name }) => kind === "bridge" && isDockerLink(name)).map(({ name }) => name);
+
+/** Whether a bridge of this name is Docker's own. */
+export const isDockerLink = (name: string): boolean => /^(docker0|docker_gwbridge|br-[0-9a-f]{12})$/.test(name);
+
+/**
+ * What has become of an endpoint. "alive": its sandbox exists, or the container's end of its links is in a namespace that lives;
+ * a container that lives on, as with live-restore, is never anything else. "dead": neither sandbox nor links. "waiting": both
+ * ends are in the host's namespace and there is no sandbox, which is how it is between CreateEndpoint and the start of the
+ * container (Docker up to 27 joins before there is a sandbox), and for ever if dockerd died in between.
+ */
+export function endpointState(
+  endpoint: Pick<Endpoint, "id" | "sandbox">,
+  hasLink: (name: string) => boolean,
+  sandboxes: ReadonlySet<string>,
+): "alive" | "waiting" | "dead" {
+  if (endpoint.sandbox !== null && sandboxes.has(endpoint.sandbox)) return "alive";
+  if (!hasLink(hostVethName(endpoint.id))) return "dead";
+  return hasLink(containerVethName(endpoint.id)) ? "waiting" : "alive";
+}

@@ -1,0 +1,55 @@
+import { expect } from "chai";
+import { Container } from "../support/container.ts";
+import { useHost } from "../support/docker-suite.ts";
+import { driver } from "../support/plugin.ts";
+import { everything, reachable } from "../support/probe.ts";
+
+describe("networks of tsnet and of Docker on one host", () => {
+  const host = useHost();
+
+  it("are kept apart in both directions, for tcp, udp and icmp, in both families", async () => {
+    const subnets = (n: number) => ["--ipv6", "--subnet", `10.73.${n}.0/24`, "--subnet", `fd00:73:${n}::/64`];
+    await host().docker("network", "create", "-d", driver, ...subnets(1), "ours1");
+    await host().docker("network", "create", "-d", driver, ...subnets(2), "ours2");
+    await host().docker("network", "create", "-d", "bridge", ...subnets(3), "dockers");
+    const networks = ["ours1", "ours2", "dockers", "bridge"];
+    const containers = await Promise.all(networks.map((network) => Container.run(host(), { network, serve: true })));
+    const addresses = await Promise.all(containers.map((container, n) => addressesOf(container, networks[n] ?? "")));
+
+    const seen: string[] = [];
+    for (const [from, client] of containers.entries()) {
+      const targets = addresses.flatMap((list, to) => (concernsTsnet(from, to) ? list : []));
+      const results = await Promise.all(
+        targets.map(async (target) => [target, await reachable(client, target)] as const),
+      );
+      seen.push(
+        ...results.filter(([, got]) => got.length > 0).map(([target, got]) => `${networks[from]} to ${target}: ${got}`),
+      );
+    }
+    expect(seen).to.deep.equal([]);
+  });
+
+  it("stay apart when a network is made after the others, and when Docker restarts", async () => {
+    await host().docker("network", "create", "-d", driver, "early");
+    const a = await Container.run(host(), { network: "early", serve: true }, "--restart", "always");
+    await host().docker("network", "create", "-d", "bridge", "late");
+    const b = await Container.run(host(), { network: "late", serve: true }, "--restart", "always");
+    const c = await Container.run(host(), { network: "early" }, "--restart", "always");
+    const check = async () => {
+      expect(await reachable(b, await a.ipv4("early"))).to.deep.equal([]);
+      expect(await reachable(a, await b.ipv4("late"))).to.deep.equal([]);
+      expect(await reachable(c, await a.ipv4("early"))).to.deep.equal(everything);
+    };
+    await check();
+    await host().dockerd.restart();
+    await Promise.all([a.listens(), b.listens()]);
+    await check();
+  });
+});
+
+/** Pairs between Docker's own networks are Docker's affair. */
+const concernsTsnet = (from: number, to: number): boolean => from !== to && (from < 2 || to < 2);
+
+async function addressesOf(container: Container, network: string): Promise<string[]> {
+  return [await container.ipv4(network), await container.ipv6(network)].filter(Boolean);
+}

@@ -1,0 +1,137 @@
+import { execFileSync } from "node:child_process";
+import { expect } from "chai";
+import { hasErrno, TsnetError } from "../../../src/errors.ts";
+import { insertForwardRule, observeForward, removeForwardRule } from "../../../src/kernel/forward.ts";
+import { LegacyIptablesPoll } from "../../../src/kernel/legacy-poll.ts";
+import { planForward, planForwardRemoval } from "../../../src/plan/forward.ts";
+import type { IptablesProgram, Op } from "../../../src/plan/op.ts";
+
+const mark = 0x01000000;
+const ours = "-A FORWARD -m mark --mark 0x1000000/0x1000000 -m comment --comment tsnet -j ACCEPT";
+const programs: readonly IptablesProgram[] = ["iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"];
+
+const run = (program: string, ...words: string[]): string =>
+  execFileSync(program, words, { encoding: "utf8", stdio: "pipe" });
+const rules = (program: string): string[] => run(program, "-S", "FORWARD").trim().split("\n");
+
+async function apply(ops: readonly Op[]): Promise<void> {
+  for (const op of ops) {
+    if (op.op === "insert-forward-rule") await insertForwardRule(op);
+    else if (op.op === "remove-forward-rule") await removeForwardRule(op);
+  }
+}
+
+describe("forward", () => {
+  describe("in a new namespace", () => {
+    const module = (name: string): string => String(new URL(`../../../src/kernel/${name}.ts`, import.meta.url));
+    const observe = `const { observeForward, removeForwardRule } = await import("${module("forward")}");
+      console.log(JSON.stringify(await observeForward()));`;
+    /** What the shell's lines print, in a namespace where no iptables has been asked yet; $NODE runs $1. */
+    const inNewNamespace = (shell: string, script: string): string =>
+      execFileSync("unshare", ["--net", "--mount", "sh", "-ec", shell, "sh", script], {
+        encoding: "utf8",
+        env: { ...process.env, NODE: `${process.execPath} --input-type=module -e` },
+      });
+
+    it("observes what accepts, creates nothing, and removes nothing", () => {
+      const script = `${observe}
+        const { LegacyIptablesPoll } = await import("${module("legacy-poll")}");
+        for (const program of ${JSON.stringify(programs)}) await removeForwardRule({ program, mark: ${mark} });
+        console.log(new LegacyIptablesPoll().changed());`;
+      const printed = inNewNamespace(
+        '$NODE "$1"; nft list ruleset; cat /proc/net/ip_tables_names /proc/net/ip6_tables_names',
+        script,
+      );
+      expect(printed).to.equal('{"iptables-nft":["-P FORWARD ACCEPT"],"ip6tables-nft":["-P FORWARD ACCEPT"]}\nfalse\n');
+    });
+
+    it("leaves out a FORWARD that was made with nft, and that iptables cannot read", () => {
+      const shell = `nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; }'
+        nft 'add rule ip filter FORWARD ct state vmap { new : accept }'
+        $NODE "$1"`;
+      expect(inNewNamespace(shell, observe)).to.equal('{"ip6tables-nft":["-P FORWARD ACCEPT"]}\n');
+    });
+
+    it("leaves out what iptables remarks about a table", () => {
+      const shell = `nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 5; }'
+        $NODE "$1"`;
+      expect(JSON.parse(inNewNamespace(shell, observe))["iptables-nft"]).to.deep.equal(["-P FORWARD ACCEPT"]);
+    });
+
+    it("leaves out programs that are not installed", () => {
+      expect(inNewNamespace('mount -t tmpfs none /usr/sbin; $NODE "$1"', observe)).to.equal("{}\n");
+    });
+  });
+
+  for (const program of programs) {
+    describe(`with ${program}`, () => {
+      beforeEach(() => {
+        run(program, "-P", "FORWARD", "DROP");
+        run(program, "-N", "DOCKER-USER");
+        run(program, "-A", "FORWARD", "-j", "DOCKER-USER");
+        run(program, "-A", "FORWARD", "-i", "eth9", "-j", "ACCEPT");
+      });
+      afterEach(() => {
+        run(program, "-P", "FORWARD", "ACCEPT");
+        run(program, "-F");
+        run(program, "-X");
+        run("nft", "flush", "ruleset");
+      });
+
+      const before = ["-P FORWARD DROP", "-A FORWARD -j DOCKER-USER", "-A FORWARD -i eth9 -j ACCEPT"];
+      const planned = async (): Promise<Op[]> => planForward(await observeForward(), mark);
+
+      it("observes what the program prints", async () => {
+        expect((await observeForward())[program]).to.deep.equal(before);
+      });
+
+      it("puts the rule after the jump, once, and takes it back", async () => {
+        const ops = await planned();
+        await apply([...ops, ...ops]);
+        expect(rules(program)).to.deep.equal([...before.slice(0, 2), ours, ...before.slice(2)]);
+        expect(await planned()).to.deep.equal([]);
+        await apply(planForwardRemoval(await observeForward(), mark));
+        expect(rules(program)).to.deep.equal(before);
+        await removeForwardRule({ op: "remove-forward-rule", program, mark });
+      });
+
+      it("moves it, when a jump was put before it", async () => {
+        await apply(await planned());
+        run(program, "-D", "FORWARD", "-j", "DOCKER-USER");
+        run(program, "-A", "FORWARD", "-j", "DOCKER-USER");
+        await apply(await planned());
+        expect(rules(program)).to.deep.equal([before[0], before[2], before[1], ours]);
+      });
+
+      it("says what the program said", async () => {
+        const error = await insertForwardRule({ op: "insert-forward-rule", program, position: 9, mark }).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        expect(error).to.be.instanceOf(TsnetError).with.property("code", "kernel");
+        expect(String(error)).to.contain(`${program} -I FORWARD 9`).and.to.contain("Index of insertion too big");
+        expect(hasErrno(error, "ENOENT")).to.equal(false);
+      });
+    });
+  }
+
+  describe("the poll of iptables-legacy", () => {
+    for (const program of ["iptables-legacy", "ip6tables-legacy"]) {
+      it(`sees a rule of ${program} come and go, and nothing else`, () => {
+        run(program, "-P", "FORWARD", "ACCEPT");
+        const poll = new LegacyIptablesPoll();
+        expect(poll.changed()).to.equal(false);
+        run(program, "-A", "FORWARD", "-j", "ACCEPT");
+        expect(poll.changed()).to.equal(true);
+        expect(poll.changed()).to.equal(false);
+        run(program, "-S");
+        run(program, "-t", "nat", "-A", "POSTROUTING", "-j", "ACCEPT");
+        expect(poll.changed()).to.equal(false);
+        run(program, "-F", "FORWARD");
+        run(program, "-t", "nat", "-F");
+        expect(poll.changed()).to.equal(true);
+        poll.close();
+      });
+    }
+  });
+});

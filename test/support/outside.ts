@@ -1,0 +1,114 @@
+/**
+ * The network around test hosts: a router with a bridge that the hosts' uplinks are ports of, and behind the router, in a subnet of
+ * its own, a client that stands for the rest of the world. Nothing of it reaches the machine's own network.
+ */
+import type { Outcome } from "./commands.ts";
+import { serverSockets, serveScript } from "./image.ts";
+import { Namespace } from "./namespace.ts";
+import { until } from "./poll.ts";
+import { newName } from "./scratch.ts";
+
+const serveDeadlineMs = 10_000;
+
+/** The hosts' network; host N has the address N. */
+export const hostNetwork = { ipv4: (n: number) => `192.168.77.${n}`, ipv6: (n: number) => `fd00:77::${n}` };
+
+/** The router's address in the hosts' network. No resolver listens there, and it says so at once. */
+const routerNumber = 254;
+export const router = { ipv4: hostNetwork.ipv4(routerNumber), ipv6: hostNetwork.ipv6(routerNumber) };
+
+/** The client outside. */
+export const client = { ipv4: "203.0.113.10", ipv6: "2001:db8:113::10" };
+const clientGateway = { ipv4: "203.0.113.1", ipv6: "2001:db8:113::1" };
+
+/** icmp_ratelimit 0: an unreachable resolver is answered for each packet, so that lookups fail at once instead of in 5 s. */
+const routerScript = `
+  sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000
+  ip link set lo up
+  ip link add br0 type bridge
+  ip link set br0 up
+  ip addr add ${router.ipv4}/24 dev br0
+  ip addr add ${router.ipv6}/64 dev br0 nodad
+  ip route add unreachable default`;
+
+const clientScript = `ip link set lo up`;
+
+/** Run in the router's network namespace; $1 is the client's pid 1. */
+const wireClient = (pid: number): string => `
+  set -e
+  ip link add client type veth peer name eth0 netns ${pid}
+  ip addr add ${clientGateway.ipv4}/24 dev client
+  ip addr add ${clientGateway.ipv6}/64 dev client nodad
+  ip link set client up`;
+
+const clientAddresses = `
+  set -e
+  ip addr add ${client.ipv4}/24 dev eth0
+  ip addr add ${client.ipv6}/64 dev eth0 nodad
+  ip link set eth0 up
+  ip route add default via ${clientGateway.ipv4}
+  ip -6 route add default via ${clientGateway.ipv6}`;
+
+export class Outside implements AsyncDisposable {
+  readonly router: Namespace;
+  readonly client: Namespace;
+
+  private constructor(router: Namespace, client: Namespace) {
+    this.router = router;
+    this.client = client;
+  }
+
+  static async create(): Promise<Outside> {
+    await using made = new AsyncDisposableStack();
+    const router = made.use(await Namespace.create(newName(), routerScript));
+    const client = made.use(await Namespace.create(newName(), clientScript));
+    await must(router.exec(wireClient(client.pid)));
+    await must(client.exec(clientAddresses));
+    made.move();
+    return new Outside(router, client);
+  }
+
+  /** Connects a host's network namespace, as eth0 with the address `number`; the same number again replaces the earlier link. */
+  async connect(host: Namespace, number: number): Promise<void> {
+    await must(
+      this.router.exec(`
+      set -e
+      ip link del port${number} 2>/dev/null || true
+      ip link add port${number} type veth peer name eth0 netns ${host.pid}
+      ip link set port${number} master br0 up`),
+    );
+    await must(
+      host.exec(`
+      set -e
+      ip addr add ${hostNetwork.ipv4(number)}/24 dev eth0
+      ip addr add ${hostNetwork.ipv6(number)}/64 dev eth0 nodad
+      ip link set eth0 up
+      ip route add default via ${router.ipv4}
+      ip -6 route add default via ${router.ipv6}`),
+    );
+  }
+
+  /** Starts the server of the test image in the world outside, and waits until it listens. */
+  async serve(): Promise<void> {
+    await this.client.start(["sh", "-c", serveScript], "/dev/null", process.env);
+    await until("the server outside listens", serveDeadlineMs, async () => {
+      const { stdout } = await this.client.exec("ss -Hltun 'sport = :80 or sport = :7'");
+      return stdout.split("\n").filter(Boolean).length === serverSockets;
+    });
+  }
+
+  /** Lets the world reach a subnet behind a host directly, as a neighbor with a route of his own could. */
+  async route(subnet: string, number: number): Promise<void> {
+    const family = subnet.includes(":") ? "ipv6" : "ipv4";
+    await must(this.router.exec(`ip route replace ${subnet} via ${hostNetwork[family](number)}`));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.router.kill(), this.client.kill()]);
+  }
+}
+
+async function must(done: Promise<Outcome>): Promise<void> {
+  const { code, stderr } = await done;
+  if (code !== 0) throw new Error(`exit code ${code}: ${stderr}`);
+}

@@ -1,0 +1,29 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** How often a condition is looked at. */
+const intervalMs = 5;
+
+/**
+ * Waits until `check` gives something other than undefined and false, and returns it.
+ * @param what the condition in words, for the error
+ * @throws Error after the deadline, with the last error of `check`, if there was one
+ */
+export async function until<T>(
+  what: string,
+  deadlineMs: number,
+  check: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
+  const end = performance.now() + deadlineMs;
+  let cause: unknown;
+  while (performance.now() < end) {
+    try {
+      const found = await check();
+      if (found !== undefined && found !== false) return found;
+      cause = undefined;
+    } catch (error) {
+      cause = error;
+    }
+    await sleep(intervalMs);
+  }
+  throw new Error(`not within ${deadlineMs} ms: ${what}`, cause === undefined ? undefined : { cause });
+}

@@ -1,0 +1,110 @@
+/** Real clients: what they reach, and as whom they are seen. */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { attempt, type Outcome } from "./commands.ts";
+
+/** Where traffic starts: a host, a container, the client outside. */
+export interface Place {
+  /** A command line that runs the command in the network namespace of the place. */
+  enter(command: readonly string[]): string[] | Promise<string[]>;
+}
+
+const exec = async (from: Place, script: string): Promise<Outcome> =>
+  await attempt(await from.enter(["bash", "-c", script]));
+
+export type Protocol = "tcp" | "udp";
+
+/** Within a machine an answer takes less than a millisecond; the rest is for a busy one. */
+const answerSeconds = 5;
+
+/** Long enough that what would come has come, and that a lost first packet would have been sent again. */
+const silenceSeconds = 1.5;
+
+/** bash opens these itself: man 1 bash, REDIRECTION. */
+const askScript = (protocol: Protocol, address: string, port: number, seconds: number): string =>
+  `exec 2>/dev/null; timeout ${seconds} bash -c 'exec 3<>/dev/${protocol}/${address}/${port} && echo >&3 && head -n 1 <&3'`;
+
+/** socat's form of an IPv6 address, "[fd00:0000:…]", shortened. */
+function shorten(address: string): string {
+  return address.startsWith("[") ? new URL(`http://${address}`).hostname.slice(1, -1) : address;
+}
+
+/**
+ * Asks a server of the test image.
+ * @returns the address as which the server saw the client
+ * @throws Error if no answer came
+ */
+export async function ask(from: Place, protocol: Protocol, address: string, port = 80): Promise<string> {
+  const { stdout } = await exec(from, askScript(protocol, address, port, answerSeconds));
+  if (stdout.trim() === "") throw new Error(`no answer from ${protocol} ${address} port ${port} in ${answerSeconds} s`);
+  return shorten(stdout.trim());
+}
+
+/** Whether a server answers within a time in which it would, if it could. */
+export async function answers(from: Place, protocol: Protocol, address: string, port = 80): Promise<boolean> {
+  const { stdout } = await exec(from, askScript(protocol, address, port, silenceSeconds));
+  return stdout.trim() !== "";
+}
+
+/** @throws Error if no echo came back */
+export async function ping(from: Place, address: string): Promise<void> {
+  const { code, stdout } = await exec(from, pingScript(address, answerSeconds));
+  if (code !== 0) throw new Error(`no echo from ${address}: ${stdout}`);
+}
+
+export async function echoes(from: Place, address: string): Promise<boolean> {
+  return (await exec(from, pingScript(address, Math.ceil(silenceSeconds)))).code === 0;
+}
+
+const pingScript = (address: string, seconds: number): string => `busybox ping -c 1 -W ${seconds} ${address}`;
+
+/** Which of tcp, udp and icmp get through to a server of the test image, in this order. */
+export async function reachable(from: Place, address: string, port = 80): Promise<string[]> {
+  const [tcp, udp, icmp] = await Promise.all([
+    answers(from, "tcp", address, port),
+    answers(from, "udp", address, port),
+    echoes(from, address),
+  ]);
+  return [tcp ? "tcp" : [], udp ? "udp" : [], icmp ? "icmp" : []].flat();
+}
+
+/** What `reachable` says where nothing is in the way. */
+export const everything = ["tcp", "udp", "icmp"];
+
+/** Sends a number each 20 ms and waits for it to come back, until its standard input is closed; then it says how many did. */
+const talkScript = (address: string, port: number): string => `
+  exec 3<>/dev/tcp/${address}/${port} || exit 1
+  echo talking
+  n=0
+  while read -rt 0.02 _; [ $? -gt 128 ]; do
+    echo $n >&3
+    read -rt ${answerSeconds} -u 3 line && [ "$line" = $n ] || { echo "no answer to message $n"; exit 1; }
+    n=$((n + 1))
+  done
+  echo $n`;
+
+/**
+ * Keeps one connection to the echo port of a server of the test image, and talks over it while something else happens.
+ * @returns how many messages were answered, which is all of them
+ * @throws Error if one was not
+ */
+export async function talkDuring(
+  from: Place,
+  address: string,
+  during: () => Promise<unknown>,
+  port = 7,
+): Promise<number> {
+  const [file = "", ...args] = await from.enter(["bash", "-c", talkScript(address, port)]);
+  const talker = spawn(file, args, { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface(talker.stdout)[Symbol.asyncIterator]();
+  const first = await lines.next();
+  if (first.value !== "talking") throw new Error(`no connection to ${address} port ${port}`);
+  try {
+    await during();
+  } finally {
+    talker.stdin.end();
+  }
+  const last = (await lines.next()).value ?? "";
+  if (!/^\d+$/.test(last)) throw new Error(`connection to ${address} port ${port}: ${last || "broken"}`);
+  return Number(last);
+}

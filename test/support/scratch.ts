@@ -1,0 +1,74 @@
+/**
+ * What tests put outside the clone: directories below /var/tmp and control groups. Their names say who made them, so that a
+ * later run can remove what a killed one has left, and never touches what a running one uses.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { readProcess } from "./processes.ts";
+
+const prefix = "tsnet-test";
+
+/** Not /tmp: that may be a tmpfs, and images and databases belong on a disk. */
+const directories = "/var/tmp";
+const cgroups = "/sys/fs/cgroup";
+
+/** "tsnet-test-PID-START-RANDOM": pid and start time of the owner, which together are never used again. */
+const namePattern = new RegExp(`^${prefix}-(\\d+)-(\\d+)-[0-9a-f]+$`);
+
+/** A name for a directory and a control group of this process. */
+export const newName = (): string =>
+  `${prefix}-${process.pid}-${readProcess(process.pid)?.startTicks ?? 0}-${randomBytes(4).toString("hex")}`;
+
+export function makeDirectory(name: string): string {
+  const path = `${directories}/${name}`;
+  mkdirSync(path, { mode: 0o700 });
+  return path;
+}
+
+export const removeDirectory = (path: string): void => rmSync(path, { recursive: true, force: true });
+
+/**
+ * Makes a control group in every hierarchy of the machine.
+ * @returns its directories: one on a machine with control groups version 2, several with version 1
+ */
+export function makeCgroups(name: string): string[] {
+  const roots = existsSync(`${cgroups}/cgroup.controllers`)
+    ? [cgroups]
+    : readdirSync(cgroups, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => `${cgroups}/${entry.name}`);
+  return roots.map((root) => {
+    const path = `${root}/${name}`;
+    mkdirSync(path);
+    // a new cpuset of version 1 is empty, and takes no process until it has something: man 7 cpuset
+    for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+      if (root.endsWith("/cpuset")) writeFileSync(`${path}/${file}`, readFileSync(`${root}/${file}`));
+    }
+    return path;
+  });
+}
+
+/** Removes a control group with all below it, once its last process is gone. */
+export function removeCgroups(name: string): void {
+  for (const path of globSync([`${cgroups}/${name}`, `${cgroups}/*/${name}`])) removeTree(path);
+}
+
+/** The files of a control group cannot be unlinked; its directories go from the deepest on. */
+function removeTree(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeTree(`${path}/${entry.name}`);
+  }
+  rmdirSync(path);
+}
+
+/** Removes what earlier runs left that were killed; what belongs to a living process stays. */
+export function sweep(): void {
+  const left = globSync([`${directories}/${prefix}-*`, `${cgroups}/${prefix}-*`, `${cgroups}/*/${prefix}-*`]);
+  const names = new Set(left.map((path) => path.slice(path.lastIndexOf("/") + 1)));
+  for (const name of names) {
+    const [, pid, start] = namePattern.exec(name) ?? [];
+    if (pid === undefined || readProcess(Number(pid))?.startTicks === Number(start)) continue;
+    removeCgroups(name);
+    removeDirectory(`${directories}/${name}`);
+  }
+}

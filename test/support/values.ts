@@ -1,0 +1,55 @@
+/** Requests and records for tests: complete ones, of which a test names only what matters to it. */
+import type { PortBinding } from "../../src/driver/ports.ts";
+import type { Endpoint, Network, PortMapping } from "../../src/plan/network.ts";
+import { type NetworkRequest, planNetwork } from "../../src/plan/network-request.ts";
+
+/** A 64-digit ID of Docker's that begins with the given digits. */
+export const idOf = (digits: string): string => digits.padEnd(64, "0");
+
+export const bridgeKey = (name: string): string => `com.docker.network.bridge.${name}`;
+
+export const networkRequest = (values: Partial<NetworkRequest> = {}): NetworkRequest => ({
+  id: idOf("a1"),
+  internal: false,
+  enableIpv4: undefined,
+  enableIpv6: undefined,
+  options: {},
+  ipv4: [{ pool: "172.18.0.0/16", gateway: "172.18.0.1/16", auxiliary: {} }],
+  ipv6: [],
+  ...values,
+});
+
+/** A second family for a request. */
+export const ipv6 = [{ pool: "fd00:18::/64", gateway: "fd00:18::1/64", auxiliary: {} }];
+
+export const networkOf = (values: Partial<NetworkRequest> = {}): Network => ({
+  ...planNetwork(networkRequest(values)).network,
+  ready: true,
+});
+
+export const endpointOf = (values: Partial<Endpoint> = {}): Endpoint => ({
+  id: idOf("e1"),
+  network: idOf("a1"),
+  addresses: ["172.18.0.2/16"],
+  mac: "02:42:ac:12:00:02",
+  sandbox: null,
+  ports: [],
+  ...values,
+});
+
+export const mappingOf = (values: Partial<PortMapping> = {}): PortMapping => ({
+  protocol: "tcp",
+  hostAddress: "0.0.0.0",
+  hostPort: 8080,
+  containerPort: 80,
+  ...values,
+});
+
+export const bindingOf = (hostPort: number, values: Partial<PortBinding> = {}): PortBinding => ({
+  protocol: "tcp",
+  containerPort: 80,
+  hostAddress: "",
+  hostPort,
+  hostPortEnd: hostPort,
+  ...values,
+});

@@ -1,0 +1,167 @@
+/** The interface Kernel on a world: what src/plan/op.ts says of each operation, and the kernel's refusals. */
+import type { HostPort, Kernel, KernelChange } from "../../src/driver/kernel.ts";
+import { TsnetError } from "../../src/errors.ts";
+import type { EnsureBridge, EnsurePort, EnsureVeth, Op, RemoveLinks, SetSysctl } from "../../src/plan/op.ts";
+import { removedGroup } from "../../src/plan/reconcile.ts";
+import type { Faults } from "./faults.ts";
+import type { World } from "./world.ts";
+import { kernelError } from "./world-links.ts";
+
+/** A process's way into the world. Lists of operations are executed one after the other, as the kernel worker does it. */
+export function openKernel(
+  world: World,
+  faults: Faults,
+  watch: (watcher: (change: KernelChange) => void) => void,
+): Kernel {
+  let tail: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = tail.then(work);
+    tail = result.catch(() => {});
+    return result;
+  };
+  const observe = <T>(what: string, read: () => T): Promise<T> =>
+    inTurn(() => faults.run(`observe ${what}`, () => structuredClone(read())));
+  return {
+    apply: (ops) =>
+      inTurn(async () => {
+        for (const op of ops) await faults.run(op.op, () => applyOp(world, op));
+      }),
+    observe: () => observe("links", () => world.links.snapshot()),
+    observeLink: (name) =>
+      observe("link", () => {
+        const link = world.links.find(name);
+        return link && world.links.observe(link);
+      }),
+    observeFirewall: () => observe("firewall", () => world.nft.observe()),
+    observeForward: () => observe("forward", () => world.forward),
+    observeEphemeralPorts: () => observe("ephemeral ports", () => world.ephemeral),
+    observeSandboxes: (paths) => observe("sandboxes", () => paths.filter((path) => world.sandboxes.has(path))),
+    reservePorts: (ports) => inTurn(() => faults.run("reserve-ports", () => reservePorts(world, ports))),
+    releasePorts: (ports) =>
+      inTurn(() =>
+        faults.run("release-ports", () => {
+          for (const port of ports) world.heldPorts.delete(portText(port));
+        }),
+      ),
+    flushRemovedLinks: () =>
+      inTurn(() =>
+        faults.run("flush-removed-links", () => {
+          for (const link of world.links.all.filter(({ group }) => group === removedGroup)) world.links.remove(link);
+        }),
+      ),
+    watch,
+  };
+}
+
+const portText = ({ protocol, address, port }: HostPort): string => `${protocol} ${address} ${port}`;
+
+/** Two ports meet if they have an address in common: "0.0.0.0" has all, "::" all of IPv6. */
+function meet(a: string, b: string): boolean {
+  const [protocolA, addressA = "", portA] = a.split(" ");
+  const [protocolB, addressB = "", portB] = b.split(" ");
+  if (protocolA !== protocolB || portA !== portB) return false;
+  const covers = (any: string, other: string): boolean => any === "0.0.0.0" || (any === "::" && other.includes(":"));
+  return addressA === addressB || covers(addressA, addressB) || covers(addressB, addressA);
+}
+
+function reservePorts(world: World, ports: readonly HostPort[]): void {
+  const texts = ports.map(portText);
+  texts.forEach((text, index) => {
+    const errno = [...world.heldPorts].some((held) => meet(held, text))
+      ? "EALREADY"
+      : [...world.foreignPorts].some((held) => meet(held, text))
+        ? "EADDRINUSE"
+        : undefined;
+    if (errno !== undefined) throw new TsnetError("conflict", String(index), { errno });
+  });
+  for (const text of texts) world.heldPorts.add(text);
+}
+
+function applyOp(world: World, op: Op): void {
+  const { links } = world;
+  switch (op.op) {
+    case "ensure-bridge":
+      return ensureBridge(world, op);
+    case "ensure-veth":
+      return ensureVeth(world, op);
+    case "ensure-port":
+      return ensurePort(world, op);
+    case "ensure-address":
+      return links.addAddress(links.require(op.link), op.address);
+    case "remove-address": {
+      const link = links.find(op.link);
+      return link && links.removeAddress(link, op.address);
+    }
+    case "ensure-route":
+      return ensureRoute(world, op.link, op.destination, op.source);
+    case "remove-links":
+      return removeLinks(world, op);
+    case "set-sysctl":
+      return setSysctl(world, op);
+    case "run-nft":
+      return world.nft.run(op.script);
+    case "insert-forward-rule":
+    case "remove-forward-rule":
+      throw new Error("this world has no iptables");
+  }
+}
+
+function ensureBridge({ links }: World, { name, alias, mac, mtuBytes, nfCall }: EnsureBridge): void {
+  const found = links.find(name);
+  if (found === undefined && alias === null) throw kernelError("ENODEV", `ensure-bridge ${name}`);
+  const link = found ?? links.add(name, "bridge", { alias: alias ?? "" });
+  if (link.kind !== "bridge") throw kernelError("EEXIST", `ensure-bridge ${name}: is a ${link.kind}`);
+  if (alias !== null) {
+    if (link.alias !== alias) throw kernelError("EEXIST", `ensure-bridge ${name}: belongs to ${link.alias}`);
+    link.mac = mac;
+  }
+  if (mtuBytes !== null) link.mtuBytes = mtuBytes;
+  link.nfCall ||= nfCall;
+  link.up = true;
+  const held = links.addresses.filter((address) => address.link === link.index);
+  for (const { address } of held.filter(({ address }) => address.includes(":"))) links.addAddress(link, address);
+}
+
+function ensureVeth({ links }: World, op: EnsureVeth): void {
+  const master = links.require(op.master);
+  const found = links.find(op.name);
+  if (found !== undefined && found.alias !== op.alias)
+    throw kernelError("EEXIST", `ensure-veth ${op.name}: is ${found.alias}`);
+  if (found === undefined && links.find(op.peer) !== undefined) throw kernelError("EEXIST", `ensure-veth ${op.peer}`);
+  const mtuBytes = op.mtuBytes ?? 1500;
+  const host = found ?? links.add(op.name, "veth", { alias: op.alias, mtuBytes });
+  if (found === undefined)
+    host.peer = links.add(op.peer, "veth", { alias: op.peerAlias, mtuBytes, peer: host.index }).index;
+  Object.assign(host, { master: master.index, up: true, hairpin: op.hairpin });
+}
+
+function ensurePort({ links }: World, { name, master, hairpin }: EnsurePort): void {
+  const link = links.require(name);
+  Object.assign(link, { master: links.require(master).index, up: true, hairpin });
+}
+
+function ensureRoute({ links }: World, linkName: string, destination: string, source: string): void {
+  const link = links.require(linkName);
+  const isHeld = links.addresses.some(({ address }) => address.split("/")[0] === source);
+  if (!isHeld) throw kernelError("EINVAL", `ensure-route ${destination}: src ${source}`);
+  links.addRoute(link, destination);
+}
+
+function removeLinks({ links }: World, op: RemoveLinks): void {
+  for (const { name, alias } of op.links) {
+    const link = links.find(name);
+    if (link === undefined) continue;
+    if (link.alias !== alias) throw new TsnetError("conflict", `remove-links ${name}: belongs to ${link.alias}`);
+    Object.assign(link, { name: `tsd-${link.index}`, group: removedGroup, up: false, master: 0 });
+    links.dropRoutes(link);
+  }
+}
+
+/** A link's sysctls are there as long as the link. */
+function setSysctl({ links, sysctls }: World, { key, value, optional }: SetSysctl): void {
+  const path = key.join("/");
+  const [, , conf, link = ""] = key;
+  const exists = sysctls.has(path) || (conf === "conf" && links.find(link) !== undefined);
+  if (exists) sysctls.set(path, value);
+  else if (!optional) throw kernelError("ENOENT", `set-sysctl ${path}`);
+}

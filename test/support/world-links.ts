@@ -1,0 +1,115 @@
+/** Links, addresses and routes of a world. */
+import { TsnetError } from "../../src/errors.ts";
+import { parseHostAddress } from "../../src/net/cidr.ts";
+import type { Observed, ObservedAddress, ObservedLink, ObservedRoute } from "../../src/plan/observed.ts";
+
+/** A link as the world keeps it. */
+export interface WorldLink {
+  readonly index: number;
+  name: string;
+  readonly kind: string;
+  alias: string;
+  mac: string;
+  mtuBytes: number;
+  up: boolean;
+  master: number;
+  group: number;
+  hairpin: boolean;
+  nfCall: boolean;
+  /** "" is the host's. */
+  namespace: string;
+  /** Index of the other end of a pair; 0 for none. */
+  peer: number;
+}
+
+/** The kernel's refusal. */
+export const kernelError = (errno: string, message: string): TsnetError =>
+  new TsnetError("kernel", `${message}: ${errno}`, { errno });
+
+export class WorldLinks {
+  all: WorldLink[] = [];
+  addresses: ObservedAddress[] = [];
+  routes: ObservedRoute[] = [];
+  #nextIndex = 1;
+
+  constructor() {
+    this.add("lo", "", { up: true });
+    this.addAddress(this.require("lo"), "127.0.0.1/8");
+  }
+
+  add(name: string, kind: string, values: Partial<WorldLink> = {}): WorldLink {
+    if (this.find(name) !== undefined) throw kernelError("EEXIST", name);
+    const index = this.#nextIndex++;
+    const defaults = {
+      alias: "",
+      mac: `02:00:00:00:00:${index.toString(16).padStart(2, "0")}`,
+      mtuBytes: 1500,
+      up: false,
+    };
+    const ports = { master: 0, group: 0, hairpin: false, nfCall: false, namespace: "", peer: 0 };
+    const link = { index, name, kind, ...defaults, ...ports, ...values };
+    this.all.push(link);
+    return link;
+  }
+
+  /** A link of the host's namespace. */
+  find(name: string): WorldLink | undefined {
+    return this.all.find((link) => link.name === name && link.namespace === "");
+  }
+
+  require(name: string): WorldLink {
+    const link = this.find(name);
+    if (link === undefined) throw kernelError("ENODEV", name);
+    return link;
+  }
+
+  nameOf(index: number): string {
+    return this.all.find((link) => link.index === index)?.name ?? `#${index}`;
+  }
+
+  /** Removes a link with all that hangs on it, and the other end of a pair. */
+  remove(link: WorldLink): void {
+    const gone = [link.index, link.peer].filter((index) => index !== 0);
+    this.all = this.all.filter(({ index }) => !gone.includes(index));
+    for (const other of this.all) if (gone.includes(other.master)) other.master = 0;
+    this.addresses = this.addresses.filter((address) => !gone.includes(address.link));
+    this.routes = this.routes.filter((route) => !gone.includes(route.link));
+  }
+
+  /** The kernel adds the route of an address itself (RTPROT_KERNEL), if the link is up. */
+  addAddress(link: WorldLink, address: string): void {
+    const { subnet } = parseHostAddress(address);
+    if (this.addresses.some((held) => held.link === link.index && held.address === address)) return;
+    this.addresses.push({ link: link.index, address });
+    if (link.up) this.addRoute(link, subnet.text);
+  }
+
+  addRoute(link: WorldLink, destination: string): void {
+    if (!link.up) throw kernelError("ENETDOWN", `route ${destination} dev ${link.name}`);
+    if (this.routes.some((route) => route.link === link.index && route.destination === destination)) return;
+    this.routes.push({ destination, link: link.index, table: 254, protocol: 2 });
+  }
+
+  removeAddress(link: WorldLink, address: string): void {
+    this.addresses = this.addresses.filter((held) => held.link !== link.index || held.address !== address);
+    const { subnet } = parseHostAddress(address);
+    this.routes = this.routes.filter((route) => route.link !== link.index || route.destination !== subnet.text);
+  }
+
+  /** A link that goes down loses its routes, and keeps its IPv4 addresses. */
+  dropRoutes(link: WorldLink): void {
+    this.routes = this.routes.filter((route) => route.link !== link.index);
+  }
+
+  observe(link: WorldLink): ObservedLink {
+    const { index, name, kind, alias, mac, mtuBytes, up, master, group } = link;
+    const ofKind = kind === "bridge" ? { nfCall: link.nfCall } : {};
+    const ofPort = master === 0 ? {} : { hairpin: link.hairpin };
+    return { index, name, kind, alias, mac, mtuBytes, up, master, group, ...ofKind, ...ofPort };
+  }
+
+  snapshot(): Observed {
+    const links = this.all.filter(({ namespace }) => namespace === "").map((link) => this.observe(link));
+    return { links, addresses: [...this.addresses], routes: [...this.routes] };
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The table inet tsnet in memory: it interprets the scripts of plan/firewall.ts, and nothing else of nft's language. What nft
+ * refuses is refused with nft's errno; any text that is not exactly of the grammar is EINVAL, so that nothing gets in unparsed.
+ */
+import { isIP } from "node:net";
+import { TsnetError } from "../../src/errors.ts";
+import { overlaps, parseCidr, parseHostAddress } from "../../src/net/cidr.ts";
+import type { ObservedFirewall } from "../../src/plan/observed.ts";
+
+interface NftSet {
+  readonly keyTypes: readonly string[];
+  /** Empty for a set. */
+  readonly dataTypes: readonly string[];
+  readonly isInterval: boolean;
+  readonly elements: ReadonlyMap<string, string>;
+}
+
+interface NftTable {
+  readonly skeleton: string;
+  readonly chains: ReadonlySet<string>;
+  readonly sets: ReadonlyMap<string, NftSet>;
+}
+
+const refuse = (errno: string, message: string): never => {
+  throw new TsnetError("kernel", `run-nft: ${message}`, { errno });
+};
+
+/** An nft ruleset that knows one table. */
+export class WorldNft {
+  #table: NftTable | undefined;
+
+  /** One transaction: all of it or nothing. */
+  run(script: string): void {
+    const commands = splitCommands(script);
+    this.#table = commands.reduce<NftTable | undefined>(execute, this.#table);
+  }
+
+  /** As `nft flush ruleset` by somebody else. */
+  flush(): void {
+    this.#table = undefined;
+  }
+
+  observe(): ObservedFirewall | undefined {
+    if (this.#table === undefined) return undefined;
+    const { skeleton, sets } = this.#table;
+    const filled = [...sets].filter(([, { elements }]) => elements.size > 0);
+    return {
+      skeleton,
+      elements: Object.fromEntries(filled.map(([name, { elements }]) => [name, toRecord(elements)])),
+    };
+  }
+}
+
+const toRecord = (elements: ReadonlyMap<string, string>): Record<string, string> => {
+  const record: Record<string, string> = Object.create(null);
+  for (const [key, data] of elements) record[key] = data;
+  return record;
+};
+
+/** A command a line; a table's block goes from its first line to the brace that stands alone. */
+function splitCommands(script: string): string[] {
+  return [...script.matchAll(/table inet tsnet \{\n[^]*?\n\}\n|[^\n]*\n?/g)]
+    .map(([text]) => text.trimEnd())
+    .filter(Boolean);
+}
+
+function execute(table: NftTable | undefined, command: string): NftTable | undefined {
+  if (command === "add table inet tsnet") return table ?? { skeleton: "", chains: new Set(), sets: new Map() };
+  if (command === "delete table inet tsnet") return table && undefined;
+  if (command.startsWith("table inet tsnet {\n")) return parseTable(command);
+  const match = /^(add|delete) element inet tsnet (\w+) \{ (.+) \}$/.exec(command);
+  if (match === null) return refuse("EINVAL", `syntax error in: ${command}`);
+  const [, verb, name = "", list = ""] = match;
+  const set = table?.sets.get(name);
+  if (table === undefined || set === undefined) return refuse("ENOENT", `No such file or directory in: ${command}`);
+  const elements = new Map(set.elements);
+  for (const text of list.split(", ")) {
+    if (verb === "add") addElement({ ...set, elements }, elements, parseElement(text, set, table));
+    else if (!elements.delete(parseKey(text, set))) refuse("ENOENT", `No such file or directory in: ${text}`);
+  }
+  return { ...table, sets: new Map(table.sets).set(name, { ...set, elements }) };
+}
+
+function addElement(set: NftSet, elements: Map<string, string>, [key, data]: readonly [string, string]): void {
+  const present = elements.get(key);
+  if (present !== undefined && present !== data) refuse("EEXIST", `File exists: ${key}`);
+  if (present === undefined && set.isInterval) {
+    const other = [...elements.keys()].find((held) => clash(held, key));
+    if (other !== undefined) refuse("EEXIST", `conflicting intervals specified: ${key} and ${other}`);
+  }
+  elements.set(key, data);
+}
+
+/** Whether two keys of an interval set have an address in common; the parts before the last are equal or not. */
+function clash(a: string, b: string): boolean {
+  const [inA, inB] = [a.split(" . "), b.split(" . ")];
+  if (inA.slice(0, -1).join() !== inB.slice(0, -1).join()) return false;
+  return overlaps(parseCidr(inA.at(-1) ?? ""), parseCidr(inB.at(-1) ?? ""));
+}
+
+function parseElement(text: string, set: NftSet, table: NftTable): readonly [key: string, data: string] {
+  const parts = text.split(" : ");
+  const [key = "", data = ""] = parts;
+  if (parts.length !== (set.dataTypes.length === 0 ? 1 : 2)) return refuse("EINVAL", `syntax error in: ${text}`);
+  if (set.dataTypes.length > 0) parseParts(data, set.dataTypes, false);
+  const target = /^goto (\w+)$/.exec(data)?.[1];
+  if (target !== undefined && !table.chains.has(target)) refuse("ENOENT", `no chain ${target}`);
+  return [parseKey(key, set), data];
+}
+
+const parseKey = (text: string, set: NftSet): string => parseParts(text, set.keyTypes, set.isInterval);
+
+function parseParts(text: string, types: readonly string[], isInterval: boolean): string {
+  const parts = text.split(" . ");
+  if (parts.length !== types.length) refuse("EINVAL", `expected ${types.join(" . ")}: ${text}`);
+  return parts.map((part, index) => parseAtom(part, types[index] ?? "", isInterval)).join(" . ");
+}
+
+function parseAtom(text: string, type: string, isInterval: boolean): string {
+  const isValid = atoms[type]?.(text, isInterval) ?? false;
+  if (!isValid) refuse("EINVAL", `not of type ${type}: ${text}`);
+  return type === "ifname" ? text.slice(1, -1) : text;
+}
+
+const isAddress = (text: string, isInterval: boolean, family: 4 | 6): boolean => {
+  const [address = "", prefix, ...rest] = text.split("/");
+  if (isIP(address) !== family || rest.length > 0) return false;
+  return (
+    prefix === undefined || (isInterval && /^\d{1,3}$/.test(prefix) && parseHostAddress(text).subnet.text === text)
+  );
+};
+
+const atoms: Readonly<Record<string, (text: string, isInterval: boolean) => boolean>> = {
+  // What dev_valid_name() of net/core/dev.c allows, less what would end nft's quotes or make it a wildcard.
+  ifname: (text) => /^"[^"\s/:*\\]{1,15}"$/.test(text),
+  ipv4_addr: (text, isInterval) => isAddress(text, isInterval, 4),
+  ipv6_addr: (text, isInterval) => isAddress(text, isInterval, 6),
+  inet_proto: (text) => /^(tcp|udp|sctp)$/.test(text),
+  inet_service: (text) => /^\d{1,5}$/.test(text) && Number(text) <= 65535,
+  verdict: (text) => /^(drop|accept|goto \w+)$/.test(text),
+};
+
+function parseTable(command: string): NftTable {
+  const skeleton = command.replace(/\s+/g, " ");
+  const definitions = [...skeleton.matchAll(/(set|map) (\w+) \{ type ([^;]+); (flags interval; )?\}/g)];
+  const sets = definitions.map(([, , name = "", type = "", flags]): [string, NftSet] => {
+    const [keyType = "", dataType = ""] = type.split(" : ");
+    const dataTypes = dataType === "" ? [] : dataType.split(" . ");
+    return [name, { keyTypes: keyType.split(" . "), dataTypes, isInterval: flags !== undefined, elements: new Map() }];
+  });
+  const chains = [...skeleton.matchAll(/chain (\w+) \{/g)].map(([, name = ""]) => name);
+  return { skeleton, chains: new Set(chains), sets: new Map(sets) };
+}

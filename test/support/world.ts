@@ -1,0 +1,101 @@
+/**
+ * A host's kernel in memory, for the use cases: links, addresses, routes, sysctls, our nft table, ports, sandboxes. It keeps
+ * state and refuses as the kernel does; it records no calls. A process of tsnet is opened on it, may fail at any step or die,
+ * and the world goes on.
+ */
+import type { Kernel, KernelChange } from "../../src/driver/kernel.ts";
+import type { ObservedForward, ObservedLink } from "../../src/plan/observed.ts";
+import { removedGroup } from "../../src/plan/reconcile.ts";
+import { Faults } from "./faults.ts";
+import { openKernel } from "./world-kernel.ts";
+import { WorldLinks } from "./world-links.ts";
+import { WorldNft } from "./world-nft.ts";
+
+export class World {
+  readonly links = new WorldLinks();
+  readonly nft = new WorldNft();
+  /** Paths of the namespaces that exist. */
+  readonly sandboxes = new Set<string>();
+  /** Ports that other programs of the host listen on: "tcp 0.0.0.0 80". */
+  readonly foreignPorts = new Set<string>();
+  /** Ports that the living process of tsnet holds. */
+  readonly heldPorts = new Set<string>();
+  readonly sysctls = new Map<string, string>([
+    ["net/ipv4/ip_forward", "0"],
+    ["net/ipv6/conf/default/forwarding", "0"],
+    ["net/ipv6/conf/all/forwarding", "0"],
+  ]);
+  ephemeral = { first: 32768, last: 32771 };
+  forward: ObservedForward = {};
+  #watcher: (change: KernelChange) => void = () => {};
+  #process: Faults | undefined;
+
+  /** Starts a process of tsnet; one that runs is killed. */
+  open(faults: Faults = new Faults()): Kernel {
+    this.kill();
+    this.#process = faults;
+    return openKernel(this, faults, (watcher) => {
+      this.#watcher = watcher;
+    });
+  }
+
+  /** SIGKILL: sockets go with the process, everything else stays. */
+  kill(): void {
+    this.#process?.kill();
+    this.heldPorts.clear();
+    this.#watcher = () => {};
+  }
+
+  /** Tells the process of a change that was not its own. */
+  report(change: KernelChange): void {
+    this.#watcher(change);
+  }
+
+  /** A link goes, and not by our hand. */
+  removeLink(name: string): void {
+    const link = this.links.require(name);
+    const observed = this.links.observe(link);
+    this.links.remove(link);
+    this.report({ what: "link", removed: true, link: observed });
+  }
+
+  /** A link was changed, and not by our hand. */
+  changeLink(name: string, change: Partial<ObservedLink>): void {
+    const link = this.links.require(name);
+    Object.assign(link, change);
+    if (change.up === false) this.links.dropRoutes(link);
+    this.report({ what: "link", removed: false, link: this.links.observe(link) });
+  }
+
+  /** dockerd moves a container's end into its namespace. */
+  moveIntoSandbox(name: string, sandbox: string): void {
+    this.sandboxes.add(sandbox);
+    this.links.require(name).namespace = sandbox;
+  }
+
+  /** dockerd moves it back, with its old name. */
+  moveOutOfSandbox(name: string): void {
+    for (const link of this.links.all) if (link.name === name) link.namespace = "";
+  }
+
+  /** A container dies: its namespace goes, with the links in it and their other ends. */
+  destroySandbox(path: string): void {
+    this.sandboxes.delete(path);
+    for (const link of this.links.all.filter(({ namespace }) => namespace === path)) this.links.remove(link);
+  }
+
+  /** Everything but what the host may keep: the sysctls that forwarding needs. */
+  dump(): object {
+    const { links } = this.links.snapshot();
+    return {
+      links: links.map(({ name, alias }) => `${name} ${alias}`).toSorted(),
+      doomed: links.filter(({ group }) => group === removedGroup).length,
+      addresses: this.links.addresses.map(({ link, address }) => `${this.links.nameOf(link)} ${address}`).toSorted(),
+      moved: this.links.all
+        .filter(({ namespace }) => namespace !== "")
+        .map(({ name, namespace }) => `${name} ${namespace}`),
+      elements: this.nft.observe()?.elements,
+      ports: [...this.heldPorts].toSorted(),
+    };
+  }
+}

@@ -1,0 +1,121 @@
+import { expect } from "chai";
+import * as fc from "fast-check";
+import { isForwardRule, planForward, planForwardRemoval } from "../../../src/plan/forward.ts";
+
+const mark = 0x01000000;
+const program = "iptables-nft" as const;
+const ours = "-A FORWARD -m mark --mark 0x1000000/0x1000000 -m comment --comment tsnet -j ACCEPT";
+const jump = "-A FORWARD -j DOCKER-USER";
+const docker = "-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
+const reject = "-A FORWARD -j REJECT --reject-with icmp-port-unreachable";
+const accepts = "-P FORWARD ACCEPT";
+const drops = "-P FORWARD DROP";
+
+const insert = (position: number): object => ({ op: "insert-forward-rule", program, position, mark });
+const remove = { op: "remove-forward-rule", program, mark };
+const plan = (...lines: string[]): object[] => planForward({ [program]: lines }, mark);
+
+/** What iptables makes of a plan. */
+function apply(lines: readonly string[], ops: readonly object[]): string[] {
+  const [policy = "", ...rules] = lines;
+  for (const op of ops as { op: string; position?: number }[]) {
+    if (op.position !== undefined) rules.splice(op.position - 1, 0, ours);
+    else
+      rules.splice(
+        rules.findIndex((rule) => isForwardRule(rule, mark)),
+        1,
+      );
+  }
+  return [policy, ...rules];
+}
+
+describe("plan forward", () => {
+  it("wants nothing where FORWARD accepts, and takes back what is there", () => {
+    expect(plan(accepts)).to.deep.equal([]);
+    expect(plan(accepts, jump, docker)).to.deep.equal([]);
+    expect(plan(accepts, jump, ours, ours)).to.deep.equal([remove, remove]);
+    expect(plan()).to.deep.equal([]);
+  });
+
+  it("wants the rule where the policy drops, or a rule without a condition", () => {
+    expect(plan(drops)).to.deep.equal([insert(1)]);
+    expect(plan(accepts, docker, reject)).to.deep.equal([insert(1)]);
+    expect(plan(accepts, jump, "-A FORWARD -j DROP", docker)).to.deep.equal([insert(2)]);
+    expect(plan(accepts, '-A FORWARD -m comment --comment "no \\"more\\" -j x" -j DROP')).to.deep.equal([insert(1)]);
+  });
+
+  it("does not take a drop with a condition for one of all", () => {
+    expect(plan(accepts, "-A FORWARD -m conntrack --ctstate INVALID -j DROP")).to.deep.equal([]);
+    expect(plan(accepts, "-A FORWARD -i eth0 -j REJECT --reject-with icmp-port-unreachable")).to.deep.equal([]);
+    expect(plan(accepts, "-A FORWARD -j DROP-SOME")).to.deep.equal([]);
+  });
+
+  it("puts it right after the first jump to DOCKER-USER", () => {
+    expect(plan(drops, docker, jump, docker)).to.deep.equal([insert(3)]);
+    expect(plan(drops, "-A FORWARD -j DOCKER-USER-2", docker)).to.deep.equal([insert(1)]);
+  });
+
+  it("leaves it where it is, anywhere after the jump", () => {
+    expect(plan(drops, jump, ours, docker)).to.deep.equal([]);
+    expect(plan(drops, jump, docker, docker, ours)).to.deep.equal([]);
+    expect(plan(drops, docker, ours)).to.deep.equal([]);
+  });
+
+  it("moves it from before the jump: first there, then gone here", () => {
+    expect(plan(drops, ours, docker, jump, docker)).to.deep.equal([insert(4), remove]);
+  });
+
+  it("moves it from behind a drop of everything", () => {
+    expect(plan(accepts, jump, docker, reject, ours)).to.deep.equal([remove, insert(2)]);
+  });
+
+  it("keeps one of several", () => {
+    expect(plan(drops, jump, ours, docker, ours)).to.deep.equal([remove]);
+    expect(plan(drops, ours, jump, ours)).to.deep.equal([remove]);
+  });
+
+  it("plans for each program by itself", () => {
+    const ops = planForward(
+      { "iptables-nft": [accepts], "iptables-legacy": [drops], "ip6tables-nft": [drops, jump] },
+      mark,
+    );
+    expect(ops).to.deep.equal([
+      { op: "insert-forward-rule", program: "iptables-legacy", position: 1, mark },
+      { op: "insert-forward-rule", program: "ip6tables-nft", position: 2, mark },
+    ]);
+  });
+
+  it("recognises its rule by mark and comment, quoted or not", () => {
+    expect(isForwardRule(ours, mark)).to.equal(true);
+    expect(isForwardRule(ours.replace("tsnet", '"tsnet"'), mark)).to.equal(true);
+    const others = [
+      ours.replace("tsnet", "tsnet2"),
+      ours.replace("tsnet", '"not tsnet"'),
+      ours.replace("-m mark --mark", "-m mark ! --mark"),
+      ours.replaceAll("0x1000000", "0x2000000"),
+      ours.replace("ACCEPT", "DROP"),
+      ours.replace("FORWARD", "INPUT"),
+    ];
+    for (const other of others) expect(isForwardRule(other, mark), other).to.equal(false);
+  });
+
+  it("removes every one, and nothing else", () => {
+    expect(planForwardRemoval({ [program]: [drops, ours, jump, docker, ours] }, mark)).to.deep.equal([remove, remove]);
+    expect(planForwardRemoval({ [program]: [drops, jump, docker] }, mark)).to.deep.equal([]);
+  });
+
+  it("is satisfied with what it has done, whatever was there, and leaves the others' rules alone", () => {
+    const rule = fc.constantFrom(ours, jump, docker, reject);
+    const lines = fc.tuple(fc.constantFrom(accepts, drops), fc.array(rule, { maxLength: 8 }));
+    fc.assert(
+      fc.property(lines, ([policy, rules]) => {
+        const after = apply([policy, ...rules], plan(policy, ...rules));
+        expect(plan(...after)).to.deep.equal([]);
+        expect(after.filter((line) => line !== ours)).to.deep.equal([policy, ...rules].filter((line) => line !== ours));
+        const needed = policy === drops || rules.includes(reject);
+        expect(after.filter((line) => line === ours)).to.have.length(needed ? 1 : 0);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});

@@ -1,0 +1,7 @@
+import { MemoryStore } from "../../../src/store/memory-store.ts";
+import { behavesAsStore } from "../../support/store-contract.ts";
+
+behavesAsStore("MemoryStore", async () => {
+  const store = new MemoryStore();
+  return { store, dispose: () => store.close() };
+});
