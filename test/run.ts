@@ -63,7 +63,7 @@ async function runRing(name: string, ring: Ring): Promise<Totals> {
 async function runMocha(ring: Ring, files: readonly string[], totalsFile: string): Promise<Totals> {
   const mocha = [process.execPath, "node_modules/mocha/bin/mocha.js", "--reporter", "test/support/reporter.ts"];
   const [file = "", ...args] = [...ring.wrapper, ...mocha, "--timeout", `${ring.timeoutMs}`, "--exit", ...files];
-  const env = { ...process.env, TSNET_TEST_TOTALS: totalsFile, NODE_NO_WARNINGS: "1" };
+  const env = { ...process.env, TEST_TSNET_TOTALS: totalsFile, NODE_NO_WARNINGS: "1" };
   const code = await exitOf(spawn(file, args, { cwd: root, stdio: "inherit", env }));
   const totals = readTotals(totalsFile);
   // a mocha that ended without a word, or with an error that no test had, is a failure as well

@@ -29,6 +29,5 @@ function malformedStatus(error: unknown): number | undefined {
 function malformedText(error: unknown): string {
   const { type, message } = error as { type?: string; message?: string };
   if (type === "entity.too.large") return "the body is larger than 1 MiB";
-  if (type === "entity.parse.failed") return `the body is not JSON: ${message}`;
   return String(message);
 }

@@ -9,6 +9,19 @@ export class MalformedBody extends TsnetError {
 }
 
 /**
+ * The JSON value of a body; undefined for an empty one.
+ * @throws MalformedBody
+ */
+export function parseJson(text: unknown): unknown {
+  if (typeof text !== "string" || text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new MalformedBody(`the body is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/**
  * Checks a body against a shape.
  * @throws MalformedBody: "IPv4Data[0].Pool: expected …, got …", the first thing that is wrong
  */
@@ -23,13 +36,14 @@ export function parseBody<T>(shape: z.ZodType<T>, body: unknown): T {
 
 type Issue = z.core.$ZodIssue;
 
-/** Of alternatives that all failed, the one that got furthest says most. */
+/** Of alternatives that all failed, the one that got furthest says most; else the last, which is the value itself and not "none". */
 function deepest(issues: readonly Issue[]): Issue {
   const [issue] = issues;
   if (issue === undefined) throw new MalformedBody("the body is not what was expected");
   if (issue.code !== "invalid_union") return issue;
   const inner = issue.errors
     .map(deepest)
+    .toReversed()
     .toSorted((a, b) => Number(b.code === "custom") - Number(a.code === "custom"))[0];
   return inner === undefined ? issue : { ...inner, path: [...issue.path, ...inner.path] };
 }

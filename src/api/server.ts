@@ -7,9 +7,10 @@ import type { Log } from "../driver/log.ts";
 import { TsnetError } from "../errors.ts";
 import { errorAnswer } from "./error-answer.ts";
 import type { Method } from "./methods.ts";
+import { parseJson } from "./parse.ts";
 
 /** Each request is answered within this time: dockerd itself may wait for ever (engine-contract, fact 6). */
-const deadlineMs = 10_000;
+const defaultDeadlineMs = 10_000;
 const bodyLimitBytes = 1024 * 1024;
 
 /** What the server needs. */
@@ -18,19 +19,22 @@ export interface ServerNeeds {
   /** Resolves when the state is restored; only immediate methods are answered before. */
   readonly ready: Promise<void>;
   readonly log: Log;
+  /** 10 s if left out. */
+  readonly deadlineMs?: number;
 }
 
 /** Docker's protocol over HTTP: POST /NetworkDriver.CreateNetwork, JSON in and out. */
-export function createApp({ methods, ready, log }: ServerNeeds): Express {
+export function createApp({ methods, ready, log, deadlineMs = defaultDeadlineMs }: ServerNeeds): Express {
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
-  app.use(express.json({ type: () => true, limit: bodyLimitBytes, strict: false }));
+  // Not express.json, which takes an empty body for {}: dockerd repeats a call without its body (engine-contract, fact 5).
+  app.use(express.text({ type: () => true, limit: bodyLimitBytes }));
   for (const [name, method] of Object.entries(methods)) {
     app.post(`/${name}`, async (request, response) => {
       const startedAt = performance.now();
-      const work = method.isImmediate ? method.run(request.body) : ready.then(() => method.run(request.body));
-      response.json(await withDeadline(work, name));
+      const begin = method.isImmediate ? Promise.resolve() : ready;
+      response.json(await withDeadline(async () => method.run(parseJson(request.body)), begin, name, deadlineMs));
       log.debug({ method: name, ms: round(performance.now() - startedAt) }, "answered");
     });
   }
@@ -43,20 +47,31 @@ export function createApp({ methods, ready, log }: ServerNeeds): Express {
 
 const round = (ms: number): number => Math.round(ms * 1000) / 1000;
 
+/** A body, short enough for the log. */
+const shorten = (body: unknown): unknown => (typeof body === "string" ? body.slice(0, 4096) : body);
+
 /** Express calls it for what a handler threw and for a body that it could not read. */
 const reportError =
   (log: Log): ErrorRequestHandler =>
   (error: unknown, request, response, _next) => {
     const name = request.path.slice(1);
     const { status, body, text } = errorAnswer(name, error);
-    log.warn({ method: name, error: text, request: request.body as unknown }, "refused");
+    log.warn({ method: name, error: text, request: shorten(request.body) }, "refused");
     response.status(status).json(body);
   };
 
-async function withDeadline<T>(work: Promise<T>, name: string): Promise<T> {
+/** Runs `work` once `ready`, unless the deadline has passed by then: nothing is begun that has been answered already. */
+async function withDeadline<T>(
+  work: () => Promise<T>,
+  ready: Promise<void>,
+  name: string,
+  deadlineMs: number,
+): Promise<T> {
+  let isOver = false;
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
+      isOver = true;
       reject(
         new TsnetError(
           "timeout",
@@ -66,7 +81,7 @@ async function withDeadline<T>(work: Promise<T>, name: string): Promise<T> {
     }, deadlineMs);
   });
   try {
-    return await Promise.race([work, deadline]);
+    return await Promise.race([ready.then(() => (isOver ? deadline : work())), deadline]);
   } finally {
     clearTimeout(timer);
   }

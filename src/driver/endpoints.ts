@@ -1,11 +1,11 @@
 import { during, TsnetError } from "../errors.ts";
-import { parseHostAddress } from "../net/cidr.ts";
 import { containerVethName } from "../net/names.ts";
 import { planForwarding, planVeth, planVethRemoval } from "../plan/bridge.ts";
-import { type Element, multihomedElements, portElements } from "../plan/firewall.ts";
 import { type EndpointRequest, planEndpoint } from "../plan/endpoint-request.ts";
+import { type Element, multihomedElements, portElements } from "../plan/firewall.ts";
 import type { Endpoint, Network } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
+import { AddressClaims, type Collect } from "./address-claims.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
@@ -36,17 +36,14 @@ export interface EndpointsNeeds {
   readonly collect: Collect;
 }
 
-/** Removes an endpoint that stands in the way if it is as bad as `atLeast`; says whether it did. */
-export type Collect = (endpoint: Endpoint, atLeast: "waiting" | "dead") => Promise<boolean>;
-
 /** NetworkDriver's requests about endpoints. */
 export class Endpoints {
   readonly #needs: EndpointsNeeds;
-  /** Addresses of endpoints that are being recorded, so that two at once cannot have the same. */
-  readonly #claims = new Map<string, string>();
+  readonly #claims: AddressClaims;
 
   constructor(needs: EndpointsNeeds) {
     this.#needs = needs;
+    this.#claims = new AddressClaims(needs.state, needs.collect);
   }
 
   /**
@@ -73,35 +70,13 @@ export class Endpoints {
     const { state, kernel } = this.#needs;
     await during(`create endpoint ${endpoint.id}`, () =>
       withRollback(async (undo) => {
-        await this.#withAddresses(endpoint, () => {
+        await this.#claims.hold(endpoint, () => {
           undo(() => this.#remove(endpoint));
           return state.saveEndpoint(endpoint);
         });
         await kernel.apply([...planForwarding([network]), ...planVeth(network, endpoint)]);
       }),
     );
-  }
-
-  /** Runs `work`, which records the endpoint, while nobody else can take its addresses. */
-  async #withAddresses(endpoint: Endpoint, work: () => Promise<void>): Promise<void> {
-    const keys = endpoint.addresses.map((address) => `${endpoint.network} ${parseHostAddress(address).ip.text}`);
-    for (const address of endpoint.addresses) await this.#collectHolder(endpoint, address);
-    endpoint.addresses.forEach((address, index) => {
-      const holder = this.#claims.get(keys[index] ?? "") ?? this.#needs.state.endpointAt(endpoint.network, address)?.id;
-      if (holder !== undefined) throw addressConflict(endpoint, address, holder);
-    });
-    for (const key of keys) this.#claims.set(key, endpoint.id);
-    try {
-      await work();
-    } finally {
-      for (const key of keys) this.#claims.delete(key);
-    }
-  }
-
-  async #collectHolder(endpoint: Endpoint, address: string): Promise<void> {
-    const holder = this.#needs.state.endpointAt(endpoint.network, address);
-    if (holder === undefined || (await this.#needs.collect(holder, "waiting"))) return;
-    throw addressConflict(endpoint, address, holder.id);
   }
 
   /**
@@ -138,12 +113,7 @@ export class Endpoints {
       if (satisfies(endpoint.ports, bindings, network.hostBinding)) return this.#update(endpoint, endpoint);
       await this.#update(endpoint, { ...endpoint, ports: [] });
       const ports = await this.#allocate(bindings, network);
-      try {
-        await this.#update({ ...endpoint, ports: [] }, { ...endpoint, ports });
-      } catch (error) {
-        await this.#needs.ports.release(ports);
-        throw error;
-      }
+      await this.#update({ ...endpoint, ports: [] }, { ...endpoint, ports });
     });
   }
 
@@ -182,10 +152,15 @@ export class Endpoints {
     await ports.release(endpoint.ports);
   }
 
-  /** Records an endpoint's change, then makes it so in the firewall; undoes both if that fails. */
+  /** Records an endpoint's change, then makes it so in the firewall; undoes both if that fails. Ports are held as long as the record has them. */
   async #update(before: Endpoint, after: Endpoint): Promise<void> {
     const { state, firewall, ports } = this.#needs;
+    const releaseUnrecorded = (): Promise<void> => {
+      const recorded = state.endpoint(after.id)?.ports ?? [];
+      return ports.release([...before.ports, ...after.ports].filter((port) => !recorded.includes(port)));
+    };
     await withRollback(async (undo) => {
+      undo(releaseUnrecorded);
       if (difference(after, before) !== "") {
         undo(() => state.saveEndpoint(before));
         await state.saveEndpoint(after);
@@ -195,7 +170,7 @@ export class Endpoints {
       undo(() => firewall.change(elements[1], elements[0]));
       await firewall.change(...elements);
     });
-    await ports.release(before.ports.filter((port) => !after.ports.includes(port)));
+    await releaseUnrecorded();
   }
 
   /** The firewall's elements of all endpoints of a container, with one of them as given, or gone. */
@@ -254,9 +229,4 @@ export class Endpoints {
       }),
     );
   }
-}
-
-function addressConflict(endpoint: Endpoint, address: string, holder: string): TsnetError {
-  const ip = parseHostAddress(address).ip.text;
-  return new TsnetError("conflict", `address ${ip} of network ${endpoint.network} is held by endpoint ${holder}`);
 }

@@ -4,6 +4,7 @@
  * What is taken is taken in memory first, in one turn, then made durable, and given back if that fails; what is given back is
  * removed from the disk first. So two calls never get the same, whatever else waits, and no answer is ahead of the disk.
  */
+import { setImmediate } from "node:timers/promises";
 import { TsnetError } from "../errors.ts";
 import { type Cidr, overlaps, parseCidr, parseIp } from "../net/cidr.ts";
 import { type AddressSpace, chooseSubnet, type DefaultPools, dockerDefaultPools } from "./default-pools.ts";
@@ -29,6 +30,9 @@ export interface PoolsOptions {
   /** Docker's own if left out. */
   readonly defaultPools?: DefaultPools;
 }
+
+/** How many leases are restored at a time: each takes 0.02 to 0.05 ms, and the event loop must not wait for 5. */
+const leasesPerTurn = 50;
 
 /** Set by swarm's manager, so that an address that was just freed is the last to be used again. */
 const serialOption = "com.docker.network.ipam.serial";
@@ -58,15 +62,10 @@ export class Pools {
       const subPoolCidr = subPool === null ? null : parseCidr(subPool);
       this.#add(addressSpace, parseCidr(subnet), subPoolCidr, lastAllocated ?? undefined);
     }
+    let restored = 0;
     for (const [id, value] of leases) {
-      const { pool, address } = parseLeaseRecord(id, value);
-      const found = this.#pools.get(pool);
-      if (!found) throw new TsnetError("store", `the record of lease ${id} names pool ${pool}, which does not exist`);
-      try {
-        found.reserve({ ip: parseIp(address), serial: false });
-      } catch (cause) {
-        throw new TsnetError("store", `the record of lease ${id} contradicts the others`, { cause });
-      }
+      this.#restoreLease(id, value);
+      if (++restored % leasesPerTurn === 0) await setImmediate();
     }
   }
 
@@ -161,6 +160,17 @@ export class Pools {
     this.#subnets.set(key, subnet);
     this.#pools.set(pool.id, pool);
     return pool;
+  }
+
+  #restoreLease(id: string, value: unknown): void {
+    const { pool, address } = parseLeaseRecord(id, value);
+    const found = this.#pools.get(pool);
+    if (!found) throw new TsnetError("store", `the record of lease ${id} names pool ${pool}, which does not exist`);
+    try {
+      found.reserve({ ip: parseIp(address), serial: false });
+    } catch (cause) {
+      throw new TsnetError("store", `the record of lease ${id} contradicts the others`, { cause });
+    }
   }
 
   async #release(pool: Pool): Promise<void> {

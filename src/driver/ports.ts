@@ -93,11 +93,16 @@ export class Ports {
 }
 
 /** Whether the ports that an endpoint has are what is asked for. */
-export function satisfies(ports: readonly PortMapping[], bindings: readonly PortBinding[], defaultAddress: string): boolean {
+export function satisfies(
+  ports: readonly PortMapping[],
+  bindings: readonly PortBinding[],
+  defaultAddress: string,
+): boolean {
   if (ports.length !== bindings.length) return false;
   return bindings.every((binding, index) => {
     const port = ports[index];
-    if (port === undefined || port.protocol !== binding.protocol || port.containerPort !== binding.containerPort) return false;
+    if (port === undefined || port.protocol !== binding.protocol || port.containerPort !== binding.containerPort)
+      return false;
     if (port.hostAddress !== (binding.hostAddress === "" ? defaultAddress : binding.hostAddress)) return false;
     return binding.hostPort === 0 || (port.hostPort >= binding.hostPort && port.hostPort <= binding.hostPortEnd);
   });

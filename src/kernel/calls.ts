@@ -1,4 +1,3 @@
-import type { HostPort } from "../driver/kernel.ts";
 import type { Observed, ObservedFirewall, ObservedForward, ObservedLink } from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
 import { apply } from "./apply.ts";
@@ -6,6 +5,7 @@ import type { KernelChange } from "./change.ts";
 import { LinkEvents } from "./events.ts";
 import * as forward from "./forward.ts";
 import { Hold } from "./hold.ts";
+import type { HostPort } from "./host-port.ts";
 import { LegacyIptablesPoll } from "./legacy-poll.ts";
 import { Links } from "./links.ts";
 import { Rtnetlink } from "./netlink/rtnetlink.ts";

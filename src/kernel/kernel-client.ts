@@ -1,10 +1,10 @@
 import { Worker } from "node:worker_threads";
-import type { HostPort } from "../driver/kernel.ts";
 import { TsnetError } from "../errors.ts";
 import type { Observed, ObservedFirewall, ObservedForward, ObservedLink } from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
 import type { KernelCalls, KernelSettings } from "./calls.ts";
 import type { KernelChange } from "./change.ts";
+import type { HostPort } from "./host-port.ts";
 import { type CallName, decodeError, type Message, type Request } from "./protocol.ts";
 
 /** MiB. A small young generation keeps resident memory low; what a call makes is short-lived. */

@@ -4,7 +4,7 @@
  * tsnet-hold drop what arrives before the translation is there.
  */
 
-import type { HostPort } from "../driver/kernel.ts";
+import type { HostPort } from "./host-port.ts";
 import { TsnetError } from "../errors.ts";
 import { addressFamily, bindBytes, close, inetNtop, inetPton, listen, setsockoptInt, socket } from "./libc.ts";
 

@@ -29,16 +29,26 @@ export interface HostAddress {
   readonly text: string;
 }
 
-const isPlain = (text: string): boolean => /^[0-9a-fA-F.:]+$/.test(text);
-
 /** @throws TsnetError "invalid" */
 export function parseIp(text: string): Ip {
-  if (isPlain(text) && IPCIDR.isValidAddress(text)) {
-    const family: Family = text.includes(":") ? 6 : 4;
-    const [value] = new IPCIDR(`${text}/${addressBits[family]}`).toRange<bigint>({ type: "bigInteger" });
-    return ipOf(family, BigInt(value));
-  }
+  const ip = ipFrom(text);
+  if (ip !== undefined) return ip;
   throw new TsnetError("invalid", `expected an IP address, got ${JSON.stringify(text)}`);
+}
+
+function ipFrom(text: string): Ip | undefined {
+  const value = ipv4From(text);
+  if (value !== undefined) return { family: 4, value, text };
+  if (!/^[0-9a-fA-F.]*:[0-9a-fA-F.:]*$/.test(text) || !IPCIDR.isValidAddress(text)) return undefined;
+  const [first] = new IPCIDR(`${text}/128`).toRange<bigint>({ type: "bigInteger" });
+  return ipOf(6, BigInt(first));
+}
+
+/** Ten times as fast as the library, and each request has some of them. Without leading zeros the text is canonical. */
+function ipv4From(text: string): bigint | undefined {
+  const bytes = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1);
+  if (!bytes?.every((byte) => Number(byte) <= 255 && (byte === "0" || !byte.startsWith("0")))) return undefined;
+  return BigInt(bytes.reduce((value, byte) => value * 256 + Number(byte), 0));
 }
 
 /**
@@ -47,22 +57,13 @@ export function parseIp(text: string): Ip {
  */
 export function parseHostAddress(text: string): HostAddress {
   const [address = "", prefixText = "", ...rest] = text.split("/");
+  const ip = rest.length === 0 && /^(0|[1-9]\d{0,2})$/.test(prefixText) ? ipFrom(address) : undefined;
   const prefix = Number(prefixText);
-  if (
-    rest.length === 0 &&
-    /^(0|[1-9]\d{0,2})$/.test(prefixText) &&
-    isPlain(address) &&
-    IPCIDR.isValidAddress(address)
-  ) {
-    const ip = parseIp(address);
-    if (prefix <= addressBits[ip.family]) {
-      return { ip, subnet: cidrOf(ip.family, ip.value, prefix), text: `${ip.text}/${prefix}` };
-    }
+  if (ip !== undefined && prefix <= addressBits[ip.family]) {
+    return { ip, subnet: cidrOf(ip.family, ip.value, prefix), text: `${ip.text}/${prefix}` };
   }
-  throw new TsnetError(
-    "invalid",
-    `expected an address in CIDR form, such as 172.18.0.2/16, got ${JSON.stringify(text)}`,
-  );
+  const example = "expected an address in CIDR form, such as 172.18.0.2/16";
+  throw new TsnetError("invalid", `${example}, got ${JSON.stringify(text)}`);
 }
 
 /**

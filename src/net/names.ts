@@ -28,4 +28,5 @@ export function parseLinkAlias(alias: string): { role: LinkRole; id: string } | 
 const reservedNames: readonly string[] = [".", "..", "all", "default"];
 
 /** Whether the text can be the name of a link: dev_valid_name() in net/core/dev.c, without what a shell or nft could misread. */
-export const isLinkName = (text: string): boolean => /^[A-Za-z0-9_.@-]{1,15}$/.test(text) && !reservedNames.includes(text);
+export const isLinkName = (text: string): boolean =>
+  /^[A-Za-z0-9_.@-]{1,15}$/.test(text) && !reservedNames.includes(text);

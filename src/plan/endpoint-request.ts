@@ -30,7 +30,14 @@ export function planEndpoint(request: EndpointRequest, network: Network): Endpoi
   }
   for (const address of addresses) refuseOutside(address, network);
   const texts = addresses.map(({ text }) => text);
-  return { id, network: network.id, addresses: texts, mac: mac ?? macOf(network.id, first.ip), sandbox: null, ports: [] };
+  return {
+    id,
+    network: network.id,
+    addresses: texts,
+    mac: mac ?? macOf(network.id, first.ip),
+    sandbox: null,
+    ports: [],
+  };
 }
 
 function refuseOutside({ ip, text }: HostAddress, { id, subnets }: Network): void {

@@ -1,5 +1,4 @@
 /** A program that commits to the store in argv[2] and prints the ID of each commit once it is acknowledged, until it is killed. */
-import { writeSync } from "node:fs";
 import { SqliteStore } from "../../src/store/sqlite-store.ts";
 
 const store = await SqliteStore.open(process.argv[2] ?? "");
@@ -10,7 +9,7 @@ const commitForever = async (caller: number) => {
       { put: "network", id, value: { n } },
       { put: "endpoint", id, value: { n } },
     ]);
-    writeSync(1, `${id}\n`);
+    await new Promise((written) => process.stdout.write(`${id}\n`, written));
   }
 };
 await Promise.all([0, 1, 2, 3].map(commitForever));

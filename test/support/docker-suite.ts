@@ -42,8 +42,8 @@ export async function expectNothingLeft(host: Host): Promise<void> {
     left = [...(await ownLinks(host)), ...(await ownElements(host)), ...ownRecords(host)];
     return left.length === 0;
   });
-  await gone.catch(() => {
-    throw new Error(`left behind: ${left.join(", ")}`);
+  await gone.catch(({ cause }: Error) => {
+    throw new Error(`left behind: ${left.join(", ")}`, { cause });
   });
 }
 

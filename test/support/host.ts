@@ -3,7 +3,7 @@
  * copies on write of /etc, /opt and /var/lib. Forwarding is off at first, as on a new machine, so that dockerd turns it on and sets
  * the policy of FORWARD to DROP.
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import type { Outcome } from "./commands.ts";
 import { attempt, describeFailure, run } from "./commands.ts";
@@ -149,10 +149,11 @@ export class Host implements AsyncDisposable {
   /** Neither reads nor writes the user's own settings of the docker command. */
   dockerEnvironment = (): NodeJS.ProcessEnv => ({ PATH: process.env["PATH"], DOCKER_CONFIG: `${this.directory}/cli` });
 
-  /** The plugin's records of a kind, by ID, as another program reads them from its database. */
+  /** The plugin's records of a kind, by ID, as another program reads them from a copy: the plugin keeps others out of its own. */
   // biome-ignore lint/suspicious/noExplicitAny: records are JSON; each test says what it reads
   records(kind: "network" | "endpoint" | "pool" | "lease"): Map<string, any> {
-    using database = new DatabaseSync(`${this.directory}/tsnet/tsnet.db`, { readOnly: true });
+    const copy = copyDatabase(`${this.directory}/tsnet`, `${this.directory}/records`);
+    using database = new DatabaseSync(copy);
     const rows = database.prepare("SELECT id, value FROM record WHERE kind = ?").all(kind);
     return new Map(rows.map(({ id, value }) => [String(id), JSON.parse(String(value))]));
   }
@@ -169,6 +170,20 @@ export class Host implements AsyncDisposable {
     removeDirectory(this.directory);
     if (this.#ownsOutside) await this.outside[Symbol.asyncDispose]();
   }
+}
+
+/**
+ * Copies the database with its write-ahead log. A checkpoint in between would tear the copy: then it is made again.
+ * @returns the copy's path
+ */
+function copyDatabase(from: string, to: string): string {
+  for (let tries = 0; tries < 10; tries++) {
+    rmSync(to, { recursive: true, force: true });
+    const before = statSync(`${from}/tsnet.db`).mtimeMs;
+    cpSync(from, to, { recursive: true });
+    if (statSync(`${from}/tsnet.db`).mtimeMs === before) return `${to}/tsnet.db`;
+  }
+  throw new Error(`${from}/tsnet.db changes all the time`);
 }
 
 async function boot(name: string, number: number, outside: Outside): Promise<Namespace> {

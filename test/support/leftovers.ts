@@ -7,7 +7,7 @@ import { listProcesses, readProc } from "./processes.ts";
 type Snapshot = Readonly<Record<string, readonly string[]>>;
 
 /** Marks every process that a run starts; children inherit it. */
-export const runMarker = "TSNET_TEST_RUN";
+export const runMarker = "TEST_TSNET_RUN";
 
 /** Directories whose entries are compared; installed packages add to some, so that files are looked at after the set-up. */
 const directories = [

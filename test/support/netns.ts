@@ -11,9 +11,10 @@ const output = (program: string, words: readonly string[]): string =>
 /** Runs `ip` with these words. @throws Error with what it wrote */
 export const ip = (words: string): string => output("ip", words.split(" "));
 
-/** The answer of `ip -j`. */
+/** The answer of `ip -j`, which has empty objects for what a filter leaves out. */
 // biome-ignore lint/suspicious/noExplicitAny: the output of ip has no type; each test says what it reads
-export const ipJson = (words: string): any[] => JSON.parse(ip(`-j -d ${words}`) || "[]");
+export const ipJson = (words: string): any[] =>
+  (JSON.parse(ip(`-j -d ${words}`) || "[]") as object[]).filter((one) => Object.keys(one).length > 0);
 
 /** The answer of `nft -j list ruleset`, without handles. */
 export const nftJson = (): unknown => JSON.parse(output("nft", ["-j", "-s", "list", "ruleset"]));
@@ -22,24 +23,41 @@ export const nftJson = (): unknown => JSON.parse(output("nft", ["-j", "-s", "lis
 // biome-ignore lint/suspicious/noExplicitAny: as above
 export const linkJson = (name: string): any => ipJson("link show").find((link) => link.ifname === name);
 
-/** Links, addresses, routes, namespaces and rules, as a text. Loopback is always there, up or down. */
+/** Links, addresses, routes, namespaces and rules, as a text, without what the kernel changes by itself, such as carriers. */
 export const snapshot = (): string =>
   [
-    ip("-br link show"),
-    ip("-br addr show"),
-    ip("route show table all"),
-    ip("-6 route show table all"),
+    ...ipJson("addr show").map(describeLink),
+    ...[ip("-4 route show table all"), ip("-6 route show table all")].map((text) => text.replaceAll(" linkdown", "")),
     ip("netns list"),
     output("nft", ["-s", "list", "ruleset"]),
-  ].join("\n--\n");
+  ].join("\n");
 
-/** What a test adds, it must remove: fails if the namespace is not back as it was within two seconds. */
-export function expectNoLeftovers(): void {
+// biome-ignore lint/suspicious/noExplicitAny: as above
+function describeLink(link: any): string {
+  const { ifname, address, mtu, master, group, ifalias, flags, linkinfo, addr_info } = link;
+  // an IPv6 link-local address comes and goes with the carrier
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  const addresses = addr_info.filter((one: any) => one.scope !== "link" || one.family !== "inet6");
+  const port = linkinfo?.info_slave_data?.hairpin;
+  const kind = linkinfo?.info_kind;
+  const isUp = flags.includes("UP");
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  const texts = addresses.map((one: any) => `${one.local}/${one.prefixlen}`);
+  return JSON.stringify({ ifname, kind, address, mtu, master, group, ifalias, isUp, hairpin: port, addresses: texts });
+}
+
+/**
+ * What a test adds, it must remove: fails if the namespace is not back as it was within two seconds. To be called before other
+ * hooks, so that it sees what was there before them.
+ * @param cleanUp what is run after each test, before the comparison
+ */
+export function expectNoLeftovers(cleanUp: () => Promise<void> | void = () => {}): void {
   let before = "";
   beforeEach(() => {
     before = snapshot();
   });
   afterEach(async () => {
+    await cleanUp();
     const end = performance.now() + deadlineMs;
     while (snapshot() !== before) {
       if (performance.now() > end) throw new Error(`left behind:\n${snapshot()}\nbefore:\n${before}`);

@@ -6,8 +6,8 @@ import type { Host } from "./host.ts";
 import type { Daemon } from "./namespace.ts";
 import { until } from "./poll.ts";
 
-/** The driver under test. `TSNET_TEST_DRIVER=bridge` shows what Docker's own does, and the plugin is not started. */
-export const driver = process.env["TSNET_TEST_DRIVER"] ?? "tsnet";
+/** The driver under test. `TEST_TSNET_DRIVER=bridge` shows what Docker's own does, and the plugin is not started. */
+export const driver = process.env["TEST_TSNET_DRIVER"] ?? "tsnet";
 
 const socketInside = "/run/docker/plugins/tsnet.sock";
 const main = fileURLToPath(new URL("../../src/start.ts", import.meta.url));

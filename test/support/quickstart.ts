@@ -3,7 +3,6 @@
  * A Docker that already runs on the machine is neither used nor changed. Each command is printed with its outcome; the exit code
  * is 1 if any of them fails. At the end all of it is removed again.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { attempt, describeFailure } from "./commands.ts";
 import { Host } from "./host.ts";
 import { image, loadImage } from "./image.ts";

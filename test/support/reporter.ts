@@ -8,13 +8,13 @@ export interface Totals {
   readonly failed: number;
 }
 
-/** Mocha's usual output; the totals also go, as JSON, to the file that TSNET_TEST_TOTALS names. */
+/** Mocha's usual output; the totals also go, as JSON, to the file that TEST_TSNET_TOTALS names. */
 export default class Reporter extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
     super(runner, options);
     runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
       const totals: Totals = { passed: this.stats.passes, failed: this.stats.failures };
-      if (env["TSNET_TEST_TOTALS"]) writeFileSync(env["TSNET_TEST_TOTALS"], JSON.stringify(totals));
+      if (env["TEST_TSNET_TOTALS"]) writeFileSync(env["TEST_TSNET_TOTALS"], JSON.stringify(totals));
     });
   }
 }

@@ -1,7 +1,15 @@
 /** The interface Kernel on a world: what src/plan/op.ts says of each operation, and the kernel's refusals. */
 import type { HostPort, Kernel, KernelChange } from "../../src/driver/kernel.ts";
 import { TsnetError } from "../../src/errors.ts";
-import type { EnsureBridge, EnsurePort, EnsureVeth, Op, RemoveLinks, SetSysctl } from "../../src/plan/op.ts";
+import type {
+  EnsureBridge,
+  EnsurePort,
+  EnsureRoute,
+  EnsureVeth,
+  Op,
+  RemoveLinks,
+  SetSysctl,
+} from "../../src/plan/op.ts";
 import { removedGroup } from "../../src/plan/reconcile.ts";
 import type { Faults } from "./faults.ts";
 import type { World } from "./world.ts";
@@ -77,34 +85,30 @@ function reservePorts(world: World, ports: readonly HostPort[]): void {
   for (const text of texts) world.heldPorts.add(text);
 }
 
-function applyOp(world: World, op: Op): void {
-  const { links } = world;
-  switch (op.op) {
-    case "ensure-bridge":
-      return ensureBridge(world, op);
-    case "ensure-veth":
-      return ensureVeth(world, op);
-    case "ensure-port":
-      return ensurePort(world, op);
-    case "ensure-address":
-      return links.addAddress(links.require(op.link), op.address);
-    case "remove-address": {
-      const link = links.find(op.link);
-      return link && links.removeAddress(link, op.address);
-    }
-    case "ensure-route":
-      return ensureRoute(world, op.link, op.destination, op.source);
-    case "remove-links":
-      return removeLinks(world, op);
-    case "set-sysctl":
-      return setSysctl(world, op);
-    case "run-nft":
-      return world.nft.run(op.script);
-    case "insert-forward-rule":
-    case "remove-forward-rule":
-      throw new Error("this world has no iptables");
-  }
-}
+type Executors = { readonly [K in Op["op"]]: (world: World, op: Extract<Op, { op: K }>) => void };
+
+const noIptables = (): never => {
+  throw new Error("this world has no iptables");
+};
+
+const executors: Executors = {
+  "ensure-bridge": ensureBridge,
+  "ensure-veth": ensureVeth,
+  "ensure-port": ensurePort,
+  "ensure-address": ({ links }, { link, address }) => links.addAddress(links.require(link), address),
+  "remove-address": ({ links }, { link, address }) => {
+    const found = links.find(link);
+    if (found !== undefined) links.removeAddress(found, address);
+  },
+  "ensure-route": ensureRoute,
+  "remove-links": removeLinks,
+  "set-sysctl": setSysctl,
+  "run-nft": ({ nft }, { script }) => nft.run(script),
+  "insert-forward-rule": noIptables,
+  "remove-forward-rule": noIptables,
+};
+
+const applyOp = (world: World, op: Op): void => (executors[op.op] as (world: World, op: Op) => void)(world, op);
 
 function ensureBridge({ links }: World, { name, alias, mac, mtuBytes, nfCall }: EnsureBridge): void {
   const found = links.find(name);
@@ -140,7 +144,7 @@ function ensurePort({ links }: World, { name, master, hairpin }: EnsurePort): vo
   Object.assign(link, { master: links.require(master).index, up: true, hairpin });
 }
 
-function ensureRoute({ links }: World, linkName: string, destination: string, source: string): void {
+function ensureRoute({ links }: World, { link: linkName, destination, source }: EnsureRoute): void {
   const link = links.require(linkName);
   const isHeld = links.addresses.some(({ address }) => address.split("/")[0] === source);
   if (!isHeld) throw kernelError("EINVAL", `ensure-route ${destination}: src ${source}`);

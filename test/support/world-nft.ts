@@ -59,7 +59,7 @@ const toRecord = (elements: ReadonlyMap<string, string>): Record<string, string>
 
 /** A command a line; a table's block goes from its first line to the brace that stands alone. */
 function splitCommands(script: string): string[] {
-  return [...script.matchAll(/table inet tsnet \{\n[^]*?\n\}\n|[^\n]*\n?/g)]
+  return [...script.matchAll(/table inet tsnet \{\n[\s\S]*?\n\}\n|[^\n]*\n?/g)]
     .map(([text]) => text.trimEnd())
     .filter(Boolean);
 }

@@ -76,22 +76,18 @@ export class Rtnetlink {
   }
 
   /**
-   * Equivalent to: `ip route replace DESTINATION dev LINK proto kernel scope link src SOURCE`, for IPv6 with the metric of the
-   * kernel's own routes (IP6_RT_PRIO_ADDRCONF of include/uapi/linux/ipv6_route.h).
+   * The route that the kernel makes with an address. Equivalent to: `ip route replace DESTINATION dev LINK proto kernel scope
+   * link src SOURCE`; for IPv6, where the kernel's own has no source: `ip -6 route replace DESTINATION dev LINK proto kernel
+   * metric 256` (IP6_RT_PRIO_ADDRCONF of include/uapi/linux/ipv6_route.h).
    */
   replaceRoute(link: number, destination: string, source: string): void {
     const [address, prefix] = parsePrefix(destination);
     const isIpv6 = address.length === 16;
     const { tableMain, protocolKernel, scopeLink, unicast } = route;
-    const family = isIpv6 ? addressFamily.inet6 : addressFamily.inet;
-    const scope = isIpv6 ? 0 : scopeLink;
+    const [family, scope] = isIpv6 ? [addressFamily.inet6, 0] : [addressFamily.inet, scopeLink];
     const header = Uint8Array.of(family, prefix, 0, 0, tableMain, protocolKernel, scope, unicast, 0, 0, 0, 0);
-    const attributes: Attribute[] = [
-      [rta.dst, address],
-      [rta.oif, u32(link)],
-      [rta.prefSrc, inetPton(source)],
-      ...(isIpv6 ? [[rta.priority, u32(256)] as const] : []),
-    ];
+    const own: Attribute = isIpv6 ? [rta.priority, u32(256)] : [rta.prefSrc, inetPton(source)];
+    const attributes: Attribute[] = [[rta.dst, address], [rta.oif, u32(link)], own];
     this.#socket.request({ type: rtm.newRoute, flags: nlm.create | nlm.replace, header, attributes });
   }
 

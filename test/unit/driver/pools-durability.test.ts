@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import fc from "fast-check";
 import { Pools } from "../../../src/driver/pools.ts";
 import { TsnetError } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
@@ -19,21 +20,48 @@ class TestStore extends MemoryStore {
   }
 }
 
-describe("Pools", () => {
+/** Commits take turns of the event loop, and some fail. */
+class UnreliableStore extends MemoryStore {
+  readonly #fails: () => boolean;
+
+  constructor(fails: () => boolean) {
+    super();
+    this.#fails = fails;
+  }
+
+  override async commit(changes: readonly Change[]): Promise<void> {
+    const done = this.#fails() ? undefined : super.commit(changes);
+    await new Promise(setImmediate);
+    if (done === undefined) throw new TsnetError("store", "the disk is full");
+    await done;
+  }
+}
+
+async function restored(records: MemoryStore): Promise<Pools> {
+  const pools = new Pools({ records, hostId: "host-1", excluded: async () => [] });
+  await pools.restore();
+  return pools;
+}
+
+function ignoreRefusal(error: unknown): void {
+  if (!(error instanceof TsnetError)) throw error;
+}
+
+describe("Pools on a disk", () => {
   let store: TestStore;
   let pools: Pools;
 
-  const request = (pool: string) =>
-    pools.requestPool({ addressSpace: "tsnet-local", pool, subPool: "", options: {}, v6: false });
-  const idOf = async (pool: string) => (await request(pool)).poolId;
+  const request = (pool: string, subPool = "") =>
+    pools.requestPool({ addressSpace: "tsnet-local", pool, subPool, options: {}, v6: false });
+  const idOf = async (pool: string, subPool = "") => (await request(pool, subPool)).poolId;
   const take = async (poolId: string, address = "", options: Record<string, string> = {}) =>
     (await pools.requestAddress({ poolId, address, options })).address;
   const serial = { "com.docker.network.ipam.serial": "true" };
   const recorded = async () => [...(await store.list("pool")).keys(), ...(await store.list("lease")).keys()];
 
-  beforeEach(() => {
+  beforeEach(async () => {
     store = new TestStore();
-    pools = new Pools({ records: store, hostId: "host-1", excluded: async () => [] });
+    pools = await restored(store);
   });
 
   describe("when the disk is full", () => {
@@ -90,6 +118,33 @@ describe("Pools", () => {
       expect(await idOf("10.0.0.0/24")).to.equal(id);
     });
 
+    it("frees an address once, though it is released twice and given out again in between", async () => {
+      const id = await idOf("10.0.0.0/24");
+      await take(id);
+      store.isHolding = true;
+      const releases = [1, 2].map(() => pools.releaseAddress({ poolId: id, address: "10.0.0.1" }));
+      store.isHolding = false;
+      store.held.shift()?.();
+      await releases[0];
+      expect(await take(id)).to.equal("10.0.0.1/24");
+      await flush(Promise.all(releases));
+      expect([await take(id), await recorded()]).to.deep.equal([
+        "10.0.0.2/24",
+        [id, "tsnet-local/10.0.0.1", "tsnet-local/10.0.0.2"],
+      ]);
+    });
+
+    it("frees nothing of a pool that shares the subnet when a request of a pool that is gone fails", async () => {
+      const [gone, other] = [await idOf("10.0.0.0/24", "10.0.0.8/29"), await idOf("10.0.0.0/24", "10.0.0.8/30")];
+      Object.assign(store, { isHolding: true, isFull: true });
+      const failed = errorOf(take(gone));
+      Object.assign(store, { isHolding: false, isFull: false });
+      await pools.releasePool(gone);
+      expect(await take(other)).to.equal("10.0.0.8/24");
+      await flush(failed);
+      expect(await take(other)).to.equal("10.0.0.9/24");
+    });
+
     it("releases an address after the request for it, whatever becomes of that", async () => {
       const id = await idOf("10.0.0.0/24");
       for (const isFull of [false, true]) {
@@ -104,5 +159,74 @@ describe("Pools", () => {
         await pools.releaseAddress({ poolId: id, address: "10.0.0.7" });
       }
     });
+  });
+
+  it("does not start with records that it cannot understand or that contradict each other", async () => {
+    const records: [Change, string][] = [
+      [{ put: "pool", id: "x", value: { subnet: 3 } }, "the record of pool x cannot be understood: "],
+      [
+        { put: "lease", id: "y", value: { pool: "p", address: "10.0.0.1" } },
+        "the record of lease y names pool p, which does not exist",
+      ],
+      [
+        { put: "lease", id: "z", value: { pool: "tsnet-local/10.0.0.0/24", address: "10.1.0.1" } },
+        "the record of lease z contradicts",
+      ],
+    ];
+    await idOf("10.0.0.0/24");
+    for (const [change, message] of records) {
+      await store.commit([change]);
+      const error = await errorOf(restored(store));
+      expect([error.code, error.message.slice(0, message.length)]).to.deep.equal(["store", message]);
+      if ("put" in change) await store.commit([{ remove: change.put, id: change.id }]);
+    }
+  });
+
+  it("never give out an address twice, however calls overlap and whichever commits fail", async function () {
+    this.timeout(30_000);
+    const property = fc.asyncProperty(
+      fc.array(fc.record({ take: fc.boolean(), fails: fc.boolean(), n: fc.nat(), turns: fc.nat(2) }), {
+        maxLength: 60,
+        size: "max",
+      }),
+      async (steps) => {
+        let failing = false;
+        const store = new UnreliableStore(() => failing);
+        const pools = await restored(store);
+        const request = { addressSpace: "tsnet-local", pool: "10.0.0.0/28", options: {}, v6: false };
+        const ids = [
+          await pools.requestPool({ ...request, subPool: "10.0.0.0/29" }),
+          await pools.requestPool({ ...request, subPool: "10.0.0.4/30" }),
+        ];
+        const owned = new Map<string, string>();
+        const running: Promise<unknown>[] = [];
+        for (const { take, fails, n, turns } of steps) {
+          failing = fails;
+          const [address, owner = ""] = [...owned][n % Math.max(owned.size, 1)] ?? [];
+          const poolId = ids[n % 2]?.poolId ?? "";
+          if (take) {
+            const taken = pools.requestAddress({ poolId, address: "", options: {} }).then(({ address }) => {
+              expect(owned.has(address), address).to.equal(false);
+              owned.set(address, poolId);
+            });
+            running.push(taken.catch(ignoreRefusal));
+          } else if (address !== undefined) {
+            owned.delete(address);
+            const released = pools.releaseAddress({ poolId: owner, address: address.split("/")[0] ?? "" });
+            running.push(
+              released.catch((error: unknown) => {
+                ignoreRefusal(error);
+                owned.set(address, owner);
+              }),
+            );
+          }
+          for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+        }
+        await Promise.all(running);
+        const recorded = [...(await store.list("lease")).keys()].map((id) => `${id.split("/")[1]}/28`);
+        expect(recorded.sort()).to.deep.equal([...owned.keys()].sort());
+      },
+    );
+    await fc.assert(property, { numRuns: 300 });
   });
 });

@@ -5,7 +5,6 @@ import { Pools } from "../../../src/driver/pools.ts";
 import { TsnetError } from "../../../src/errors.ts";
 import { parseCidr } from "../../../src/net/cidr.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
-import type { Change } from "../../../src/store/store.ts";
 
 /** Addresses `first` to `last` of 10.0.0.x. */
 interface Span {
@@ -179,23 +178,6 @@ function run(step: Step, model: Model, pools: Pools): [expected: string, Promise
   return ["done", done(pools.releaseAddress({ poolId: id, address: `10.0.0.${step.address}` }))];
 }
 
-/** Commits take turns of the event loop, and some fail. */
-class UnreliableStore extends MemoryStore {
-  readonly #fails: () => boolean;
-
-  constructor(fails: () => boolean) {
-    super();
-    this.#fails = fails;
-  }
-
-  override async commit(changes: readonly Change[]): Promise<void> {
-    if (this.#fails()) throw new TsnetError("store", "the disk is full");
-    const done = super.commit(changes);
-    await new Promise(setImmediate);
-    await done;
-  }
-}
-
 describe("Pools, in any sequence of calls and restarts,", () => {
   it("do what a plain model does", async function () {
     this.timeout(30_000);
@@ -216,48 +198,5 @@ describe("Pools, in any sequence of calls and restarts,", () => {
     });
     await fc.assert(property, { numRuns: 400 });
     expect(given).to.be.greaterThan(1000);
-  });
-
-  it("never give out an address twice, however calls overlap and whichever commits fail", async function () {
-    this.timeout(30_000);
-    const property = fc.asyncProperty(
-      fc.array(fc.record({ take: fc.boolean(), fails: fc.boolean(), n: fc.nat(), turns: fc.nat(2) }), {
-        maxLength: 60,
-        size: "max",
-      }),
-      async (steps) => {
-        let failing = false;
-        const store = new UnreliableStore(() => failing);
-        const pools = await start(store);
-        const request = { addressSpace: "tsnet-local", pool: "10.0.0.0/28", options: {}, v6: false };
-        const ids = [
-          await pools.requestPool({ ...request, subPool: "10.0.0.0/29" }),
-          await pools.requestPool({ ...request, subPool: "10.0.0.4/30" }),
-        ];
-        const owned = new Map<string, string>();
-        const running: Promise<unknown>[] = [];
-        for (const { take, fails, n, turns } of steps) {
-          failing = fails;
-          const [address, owner = ""] = [...owned][n % Math.max(owned.size, 1)] ?? [];
-          const poolId = ids[n % 2]?.poolId ?? "";
-          if (take) {
-            const taken = pools.requestAddress({ poolId, address: "", options: {} }).then(({ address }) => {
-              expect(owned.has(address), address).to.equal(false);
-              owned.set(address, poolId);
-            });
-            running.push(taken.catch(codeOf));
-          } else if (address !== undefined) {
-            owned.delete(address);
-            const released = pools.releaseAddress({ poolId: owner, address: address.split("/")[0] ?? "" });
-            running.push(released.catch((error: unknown) => owned.set(address, codeOf(error) && owner)));
-          }
-          for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
-        }
-        await Promise.all(running);
-        const recorded = [...(await store.list("lease")).keys()].map((id) => `${id.split("/")[1]}/28`);
-        expect(recorded.sort()).to.deep.equal([...owned.keys()].sort());
-      },
-    );
-    await fc.assert(property, { numRuns: 300 });
   });
 });

@@ -3,7 +3,6 @@ import type { PoolRequest } from "../../../src/driver/pool-request.ts";
 import { Pools } from "../../../src/driver/pools.ts";
 import { type Cidr, parseCidr } from "../../../src/net/cidr.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
-import type { Change } from "../../../src/store/store.ts";
 import { errorOf } from "../../support/store-contract.ts";
 
 describe("Pools", () => {
@@ -238,26 +237,5 @@ describe("Pools", () => {
     expect(Object.fromEntries(await store.list("lease"))).to.deep.equal({
       "tsnet-local/10.0.0.128": { pool: "tsnet-local/10.0.0.0/24/10.0.0.128/25", address: "10.0.0.128" },
     });
-  });
-
-  it("does not start with records that it cannot understand or that contradict each other", async () => {
-    const records: [Change, string][] = [
-      [{ put: "pool", id: "x", value: { subnet: 3 } }, "the record of pool x cannot be understood: "],
-      [
-        { put: "lease", id: "y", value: { pool: "p", address: "10.0.0.1" } },
-        "the record of lease y names pool p, which does not exist",
-      ],
-      [
-        { put: "lease", id: "z", value: { pool: "tsnet-local/10.0.0.0/24", address: "10.1.0.1" } },
-        "the record of lease z contradicts",
-      ],
-    ];
-    await idOf("10.0.0.0/24");
-    for (const [change, message] of records) {
-      await store.commit([change]);
-      const error = await errorOf(restart());
-      expect([error.code, error.message.slice(0, message.length)]).to.deep.equal(["store", message]);
-      if ("put" in change) await store.commit([{ remove: change.put, id: change.id }]);
-    }
   });
 });

@@ -1,7 +1,14 @@
 import { expect } from "chai";
 import { parseIp } from "../../../src/net/cidr.ts";
 import { macOf, parseMac } from "../../../src/net/mac.ts";
-import { bridgeName, containerVethName, hostVethName, isLinkName, linkAlias, parseLinkAlias } from "../../../src/net/names.ts";
+import {
+  bridgeName,
+  containerVethName,
+  hostVethName,
+  isLinkName,
+  linkAlias,
+  parseLinkAlias,
+} from "../../../src/net/names.ts";
 import { nearest } from "../../../src/net/nearest.ts";
 
 const id = "4f2a9c1b7d3e8a6f5c4b3a2918273645546372819a0b1c2d3e4f5a6b7c8d9e0f";
@@ -17,13 +24,37 @@ describe("names of links", () => {
     for (const role of ["bridge", "veth", "peer"] as const) {
       expect(parseLinkAlias(linkAlias(role, id))).to.deep.equal({ role, id });
     }
-    const foreign = ["", "tsnet", "tsnet:bridge:", "tsnet:tunnel:4f2a", "x tsnet:veth:4f2a", "tsnet:veth:4f2a x", "tsnet:veth:../x"];
+    const foreign = [
+      "",
+      "tsnet",
+      "tsnet:bridge:",
+      "tsnet:tunnel:4f2a",
+      "x tsnet:veth:4f2a",
+      "tsnet:veth:4f2a x",
+      "tsnet:veth:../x",
+    ];
     expect(foreign.map(parseLinkAlias)).to.deep.equal(foreign.map(() => undefined));
   });
 
   it("are what the kernel, a shell and nft all take", () => {
     const good = ["a", "br-lan", "eth0.100", "veth_1@x", "exactly15bytes-"];
-    const bad = ["", ".", "..", "sixteen-bytes-16", "a b", 'a"b', "a/b", "a:b", "a;b", "ä", "a\nb", "a*", "a$b", "all", "default"];
+    const bad = [
+      "",
+      ".",
+      "..",
+      "sixteen-bytes-16",
+      "a b",
+      'a"b',
+      "a/b",
+      "a:b",
+      "a;b",
+      "ä",
+      "a\nb",
+      "a*",
+      "a$b",
+      "all",
+      "default",
+    ];
     expect(good.filter(isLinkName)).to.deep.equal(good);
     expect(bad.filter(isLinkName)).to.deep.equal([]);
   });
@@ -45,7 +76,17 @@ describe("MAC addresses", () => {
 
   it("are parsed if they are unicast", () => {
     expect(parseMac("02:42:AC:12:00:02")).to.equal("02:42:ac:12:00:02");
-    const bad = ["", "00:00:00:00:00:00", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "02:42:ac:12:00", "02:42:ac:12:00:02:03", "02-42-ac-12-00-02", "02:42:ac:12:00:0g", "02:42:ac:12:00:02\n"];
+    const bad = [
+      "",
+      "00:00:00:00:00:00",
+      "01:00:5e:00:00:01",
+      "ff:ff:ff:ff:ff:ff",
+      "02:42:ac:12:00",
+      "02:42:ac:12:00:02:03",
+      "02-42-ac-12-00-02",
+      "02:42:ac:12:00:0g",
+      "02:42:ac:12:00:02\n",
+    ];
     expect(bad.map(parseMac)).to.deep.equal(bad.map(() => undefined));
   });
 });

@@ -55,7 +55,9 @@ describe("the plan of an endpoint", () => {
         ...{ master: bridge, mtuBytes: null, hairpin: true },
       },
     ]);
-    expect(planVethRemoval({ id })).to.deep.equal([{ op: "remove-links", links: [{ name: "tsv-e1000000000", alias: `tsnet:veth:${id}` }] }]);
+    expect(planVethRemoval({ id })).to.deep.equal([
+      { op: "remove-links", links: [{ name: "tsv-e1000000000", alias: `tsnet:veth:${id}` }] },
+    ]);
   });
 });
 

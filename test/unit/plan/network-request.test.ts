@@ -1,13 +1,29 @@
 import { expect } from "chai";
 import { explain } from "../../../src/errors.ts";
-import { difference, type NetworkRequest, networkConflict, planNetwork, type RequestedSubnet } from "../../../src/plan/network-request.ts";
+import {
+  difference,
+  type NetworkRequest,
+  networkConflict,
+  planNetwork,
+  type RequestedSubnet,
+} from "../../../src/plan/network-request.ts";
 import { bridgeKey, idOf, ipv6, networkOf, networkRequest } from "../../support/values.ts";
 
-const v4 = (values: Partial<RequestedSubnet> = {}): RequestedSubnet[] => [{ pool: "172.18.0.0/16", gateway: "172.18.0.1/16", auxiliary: {}, ...values }];
-const v6 = (values: Partial<RequestedSubnet> = {}): RequestedSubnet[] => [{ pool: "fd00:18::/64", gateway: "fd00:18::1/64", auxiliary: {}, ...values }];
+const v4 = (values: Partial<RequestedSubnet> = {}): RequestedSubnet[] => [
+  { pool: "172.18.0.0/16", gateway: "172.18.0.1/16", auxiliary: {}, ...values },
+];
+const v6 = (values: Partial<RequestedSubnet> = {}): RequestedSubnet[] => [
+  { pool: "fd00:18::/64", gateway: "fd00:18::1/64", auxiliary: {}, ...values },
+];
 const onlyV6 = { enableIpv4: false, ipv4: [] };
 
-const subnet4 = { family: 4, pool: "172.18.0.0/16", gateway: "172.18.0.1/16", defaultGateway: "172.18.0.1", snat: null };
+const subnet4 = {
+  family: 4,
+  pool: "172.18.0.0/16",
+  gateway: "172.18.0.1/16",
+  defaultGateway: "172.18.0.1",
+  snat: null,
+};
 const subnet6 = { family: 6, pool: "fd00:18::/64", gateway: "fd00:18::1/64", defaultGateway: "fd00:18::1", snat: null };
 
 const refusals: [what: string, request: Partial<NetworkRequest>, message: string][] = [
@@ -15,21 +31,73 @@ const refusals: [what: string, request: Partial<NetworkRequest>, message: string
   ["neither family, not given", { ipv4: [] }, "IPv4 or IPv6 must be enabled"],
   ["IPv4 without a subnet", { enableIpv4: true, ipv4: [] }, "IPv4Data: ipv4 pool is empty"],
   ["IPv6 without a subnet", { enableIpv6: true }, "IPv6Data: ipv6 pool is empty"],
-  ["two IPv4 subnets", { ipv4: [...v4(), ...v4({ pool: "172.19.0.0/16" })] }, "IPv4Data: bridge driver doesn't support multiple subnets"],
+  [
+    "two IPv4 subnets",
+    { ipv4: [...v4(), ...v4({ pool: "172.19.0.0/16" })] },
+    "IPv4Data: bridge driver doesn't support multiple subnets",
+  ],
   ["two IPv6 subnets", { ipv6: [...ipv6, ...ipv6] }, "IPv6Data: bridge driver doesn't support multiple subnets"],
-  ["the null IPAM", { ipv4: v4({ pool: "0.0.0.0/0", gateway: null }) }, "IPv4Data[0].Pool: mode bridge needs a subnet, and 0.0.0.0/0 is none; give --subnet"],
-  ["the null IPAM's IPv6", { ...onlyV6, ipv6: v6({ pool: "::/0", gateway: null }) }, "IPv6Data[0].Pool: mode bridge needs a subnet, and ::/0 is none; give --subnet"],
-  ["an IPv6 subnet as IPv4", { ipv4: v4({ pool: "fd00::/64", gateway: "fd00::1/64" }) }, "IPv4Data[0].Pool: expected an IPv4 subnet, got fd00::/64"],
+  [
+    "the null IPAM",
+    { ipv4: v4({ pool: "0.0.0.0/0", gateway: null }) },
+    "IPv4Data[0].Pool: mode bridge needs a subnet, and 0.0.0.0/0 is none; give --subnet",
+  ],
+  [
+    "the null IPAM's IPv6",
+    { ...onlyV6, ipv6: v6({ pool: "::/0", gateway: null }) },
+    "IPv6Data[0].Pool: mode bridge needs a subnet, and ::/0 is none; give --subnet",
+  ],
+  [
+    "an IPv6 subnet as IPv4",
+    { ipv4: v4({ pool: "fd00::/64", gateway: "fd00::1/64" }) },
+    "IPv4Data[0].Pool: expected an IPv4 subnet, got fd00::/64",
+  ],
   ["an IPv4 subnet as IPv6", { ipv6: v4() }, "IPv6Data[0].Pool: expected an IPv6 subnet, got 172.18.0.0/16"],
-  ["a multicast subnet", { ipv4: v4({ pool: "230.0.0.0/8", gateway: "230.0.0.1/8" }) }, "IPv4Data[0].Pool: multicast subnet '230.0.0.0/8' is not allowed"],
-  ["an IPv6 multicast subnet", { ipv6: v6({ pool: "ff02::/16" }) }, "IPv6Data[0].Pool: multicast subnet 'ff02::/16' is not allowed"],
-  ["a clash with link-local addresses", { ipv6: v6({ pool: "fe80::/10" }) }, "IPv6Data[0].Pool: 'fe80::/10' clashes with the Link-Local prefix 'fe80::/64'"],
-  ["a gateway outside", { ipv4: v4({ gateway: "172.19.0.1/16" }) }, "IPv4Data[0].Gateway: 172.19.0.1/16 is not in the subnet 172.18.0.0/16"],
-  ["a gateway of the other family", { ipv6: v6({ gateway: "172.18.0.1/16" }) }, "IPv6Data[0].Gateway: 172.18.0.1/16 is not in the subnet fd00:18::/64"],
-  ["no gateway", { ipv4: v4({ gateway: null }) }, "IPv4Data[0].Gateway: a network that is not internal needs a gateway; give --gateway"],
-  ["a default gateway outside", { ipv4: v4({ auxiliary: { DefaultGatewayIPv4: "10.0.0.1/16" } }) }, "DefaultGatewayIPv4=10.0.0.1/16: default gateway ip must be part of the network 172.18.0.0/16"],
-  ["a default gateway that is no address", { ipv4: v4({ auxiliary: { DefaultGatewayIPv4: "router" } }) }, 'auxiliary address DefaultGatewayIPv4=router: expected an IP address, got "router"'],
-  ["a default gateway of an internal network", { internal: true, ipv6: v6({ auxiliary: { DefaultGatewayIPv6: "fd00:18::9" } }) }, "DefaultGatewayIPv6=fd00:18::9: no gateway can be set on an internal bridge network"],
+  [
+    "a multicast subnet",
+    { ipv4: v4({ pool: "230.0.0.0/8", gateway: "230.0.0.1/8" }) },
+    "IPv4Data[0].Pool: multicast subnet '230.0.0.0/8' is not allowed",
+  ],
+  [
+    "an IPv6 multicast subnet",
+    { ipv6: v6({ pool: "ff02::/16" }) },
+    "IPv6Data[0].Pool: multicast subnet 'ff02::/16' is not allowed",
+  ],
+  [
+    "a clash with link-local addresses",
+    { ipv6: v6({ pool: "fe80::/10" }) },
+    "IPv6Data[0].Pool: 'fe80::/10' clashes with the Link-Local prefix 'fe80::/64'",
+  ],
+  [
+    "a gateway outside",
+    { ipv4: v4({ gateway: "172.19.0.1/16" }) },
+    "IPv4Data[0].Gateway: 172.19.0.1/16 is not in the subnet 172.18.0.0/16",
+  ],
+  [
+    "a gateway of the other family",
+    { ipv6: v6({ gateway: "172.18.0.1/16" }) },
+    "IPv6Data[0].Gateway: 172.18.0.1/16 is not in the subnet fd00:18::/64",
+  ],
+  [
+    "no gateway",
+    { ipv4: v4({ gateway: null }) },
+    "IPv4Data[0].Gateway: a network that is not internal needs a gateway; give --gateway",
+  ],
+  [
+    "a default gateway outside",
+    { ipv4: v4({ auxiliary: { DefaultGatewayIPv4: "10.0.0.1/16" } }) },
+    "DefaultGatewayIPv4=10.0.0.1/16: default gateway ip must be part of the network 172.18.0.0/16",
+  ],
+  [
+    "a default gateway that is no address",
+    { ipv4: v4({ auxiliary: { DefaultGatewayIPv4: "router" } }) },
+    'auxiliary address DefaultGatewayIPv4=router: expected an IP address, got "router"',
+  ],
+  [
+    "a default gateway of an internal network",
+    { internal: true, ipv6: v6({ auxiliary: { DefaultGatewayIPv6: "fd00:18::9" } }) },
+    "DefaultGatewayIPv6=fd00:18::9: no gateway can be set on an internal bridge network",
+  ],
   ["an unknown option", { options: { moed: "x" } }, "unknown option moed=x for mode bridge: did you mean mode?"],
 ];
 
@@ -69,8 +137,18 @@ describe("a request for a network", () => {
     };
     const { network, ignored } = planNetwork(networkRequest({ options, ipv6, enableIpv6: true }));
     expect(ignored).to.deep.equal(["com.docker.network.unheard_of"]);
-    expect(network).to.include({ bridge: "lan", icc: false, masquerade: false, hostBinding: "127.0.0.1", mtuBytes: 1400, interfacePrefix: "net" });
-    expect(network.subnets).to.deep.equal([{ ...subnet4, snat: "192.0.2.1" }, { ...subnet6, snat: "2001:db8::1" }]);
+    expect(network).to.include({
+      bridge: "lan",
+      icc: false,
+      masquerade: false,
+      hostBinding: "127.0.0.1",
+      mtuBytes: 1400,
+      interfacePrefix: "net",
+    });
+    expect(network.subnets).to.deep.equal([
+      { ...subnet4, snat: "192.0.2.1" },
+      { ...subnet6, snat: "2001:db8::1" },
+    ]);
   });
 
   it("for IPv6 only has its MAC address from the network and the gateway", () => {
@@ -82,7 +160,10 @@ describe("a request for a network", () => {
   it("takes a family's switch from the options where Docker does not say, as up to 27", () => {
     const options = { "com.docker.network.enable_ipv4": "false" };
     expect(planNetwork(networkRequest({ options, ipv6 })).network.subnets).to.deep.equal([subnet6]);
-    expect(planNetwork(networkRequest({ options, ipv6, enableIpv4: true })).network.subnets).to.deep.equal([subnet4, subnet6]);
+    expect(planNetwork(networkRequest({ options, ipv6, enableIpv4: true })).network.subnets).to.deep.equal([
+      subnet4,
+      subnet6,
+    ]);
   });
 
   it("gives an internal network no default gateway, with the bridge's address still there", () => {
@@ -97,7 +178,9 @@ describe("a request for a network", () => {
   });
 
   it("takes another default gateway from an auxiliary address", () => {
-    const { subnets } = networkOf({ ipv4: v4({ auxiliary: { DefaultGatewayIPv4: "172.18.0.254", other: "172.18.0.9" } }) });
+    const { subnets } = networkOf({
+      ipv4: v4({ auxiliary: { DefaultGatewayIPv4: "172.18.0.254", other: "172.18.0.9" } }),
+    });
     expect(subnets).to.deep.equal([{ ...subnet4, defaultGateway: "172.18.0.254" }]);
   });
 
@@ -121,15 +204,23 @@ describe("a request for a network", () => {
 });
 
 describe("networks in each other's way", () => {
-  const other = networkOf({ id: idOf("b2"), ipv4: v4({ pool: "10.0.0.0/8", gateway: "10.0.0.1/8" }), ipv6: v6({ pool: "fd00:b2::/64", gateway: "fd00:b2::1/64" }) });
+  const other = networkOf({
+    id: idOf("b2"),
+    ipv4: v4({ pool: "10.0.0.0/8", gateway: "10.0.0.1/8" }),
+    ipv6: v6({ pool: "fd00:b2::/64", gateway: "fd00:b2::1/64" }),
+  });
   const conflict = (values: Partial<NetworkRequest>): string => networkConflict(networkOf(values), [other]);
   const text = (bridge: string, reason: string): string =>
     `cannot create network ${idOf("a1")} (${bridge}): conflicts with network ${idOf("b2")} (tsb-b2000000000): ${reason}`;
 
   it("have overlapping subnets, in one family or the other", () => {
     const bridge = "tsb-a1000000000";
-    expect(conflict({ ipv4: v4({ pool: "10.9.0.0/16", gateway: "10.9.0.1/16" }) })).to.equal(text(bridge, "networks have overlapping IPv4 (10.9.0.0/16 and 10.0.0.0/8)"));
-    expect(conflict({ ipv6: v6({ pool: "fd00:b2::/96", gateway: "fd00:b2::9/96" }) })).to.equal(text(bridge, "networks have overlapping IPv6 (fd00:b2::/96 and fd00:b2::/64)"));
+    expect(conflict({ ipv4: v4({ pool: "10.9.0.0/16", gateway: "10.9.0.1/16" }) })).to.equal(
+      text(bridge, "networks have overlapping IPv4 (10.9.0.0/16 and 10.0.0.0/8)"),
+    );
+    expect(conflict({ ipv6: v6({ pool: "fd00:b2::/96", gateway: "fd00:b2::9/96" }) })).to.equal(
+      text(bridge, "networks have overlapping IPv6 (fd00:b2::/96 and fd00:b2::/64)"),
+    );
   });
 
   it("have the same bridge", () => {
@@ -145,7 +236,9 @@ describe("networks in each other's way", () => {
 
 describe("the difference of two values", () => {
   it("names the first key that differs, with both values", () => {
-    expect(difference({ a: 1, mtuBytes: 1400 }, { a: 1, mtuBytes: 1500, more: 1 })).to.equal("mtuBytes is 1500, not 1400");
+    expect(difference({ a: 1, mtuBytes: 1400 }, { a: 1, mtuBytes: 1500, more: 1 })).to.equal(
+      "mtuBytes is 1500, not 1400",
+    );
     expect(difference({ a: [1, { b: 2 }] }, { a: [1, { b: 3 }] })).to.equal('a is [1,{"b":3}], not [1,{"b":2}]');
     expect(difference({ a: null }, {})).to.equal("a is undefined, not null");
     expect(difference({ a: [] }, { a: [] })).to.equal("");

@@ -9,8 +9,16 @@ const snat6 = "com.docker.network.host_ipv6";
 
 const understood: [key: string, value: string, options: BridgeOptions][] = [
   [bridgeKey("name"), "br-lan.1", { bridge: "br-lan.1" }],
-  ...["1", "t", "T", "TRUE", "true", "True"].map((value): [string, string, BridgeOptions] => [bridgeKey("enable_icc"), value, { icc: true }]),
-  ...["0", "f", "F", "FALSE", "false", "False"].map((value): [string, string, BridgeOptions] => [bridgeKey("enable_icc"), value, { icc: false }]),
+  ...["1", "t", "T", "TRUE", "true", "True"].map((value): [string, string, BridgeOptions] => [
+    bridgeKey("enable_icc"),
+    value,
+    { icc: true },
+  ]),
+  ...["0", "f", "F", "FALSE", "false", "False"].map((value): [string, string, BridgeOptions] => [
+    bridgeKey("enable_icc"),
+    value,
+    { icc: false },
+  ]),
   [bridgeKey("enable_ip_masquerade"), "false", { masquerade: false }],
   [bridgeKey("inhibit_ipv4"), "true", { inhibitIpv4: true }],
   [bridgeKey("host_binding_ipv4"), "127.0.0.1", { hostBinding: "127.0.0.1" }],
@@ -45,7 +53,11 @@ const refused: [key: string, value: string, reason: string][] = [
   [bridgeKey("host_binding_ipv4"), "localhost", 'expected an IP address, got "localhost"'],
   [bridgeKey("gateway_mode_ipv4"), "routed", "this version knows the gateway mode nat only"],
   [bridgeKey("gateway_mode_ipv6"), "isolated", "this version knows the gateway mode nat only"],
-  ...["-1", "67", "65536", "1500.5", "1e3", "", " ", "0x5dc", "1500\n"].map((value): [string, string, string] => [mtu, value, bytes]),
+  ...["-1", "67", "65536", "1500.5", "1e3", "", " ", "0x5dc", "1500\n"].map((value): [string, string, string] => [
+    mtu,
+    value,
+    bytes,
+  ]),
   [prefix, "thirteen-long", letters],
   [prefix, "", letters],
   [prefix, "a/b", letters],
@@ -66,10 +78,12 @@ describe("the options of a bridge network", () => {
 
   for (const [key, value, reason] of refused) {
     it(`${key}=${JSON.stringify(value)} is refused in Docker's words, with the reason`, () => {
-      expect(() => parseBridgeOptions({ [key]: value })).to.throw().that.includes({
-        code: "invalid",
-        message: `failed to parse ${key} value: ${value} (${reason})`,
-      });
+      expect(() => parseBridgeOptions({ [key]: value }))
+        .to.throw()
+        .that.includes({
+          code: "invalid",
+          message: `failed to parse ${key} value: ${value} (${reason})`,
+        });
     });
   }
 
@@ -87,10 +101,16 @@ describe("the options of a bridge network", () => {
     });
   });
 
-  const misspelt = { moed: "mode", "con.docker.network.driver.mtu": mtu, "network.bridge.enable_icc": bridgeKey("enable_icc") };
+  const misspelt = {
+    moed: "mode",
+    "con.docker.network.driver.mtu": mtu,
+    "network.bridge.enable_icc": bridgeKey("enable_icc"),
+  };
   for (const [key, meant] of Object.entries(misspelt)) {
     it(`that nobody knows are refused with the nearest key: ${key}`, () => {
-      expect(() => parseBridgeOptions({ [key]: "1" })).to.throw(`unknown option ${key}=1 for mode bridge: did you mean ${meant}?`);
+      expect(() => parseBridgeOptions({ [key]: "1" })).to.throw(
+        `unknown option ${key}=1 for mode bridge: did you mean ${meant}?`,
+      );
     });
   }
 

@@ -6,7 +6,13 @@ import { dockerLinks, endpointState, planReconcile, type Repair, removedGroup } 
 import { bridgeKey, endpointOf, idOf, ipv6, networkOf } from "../../support/values.ts";
 
 const bridgeLink = (values: Partial<ObservedLink> = {}): ObservedLink => ({
-  ...{ index: 10, name: "tsb-a1000000000", kind: "bridge", alias: `tsnet:bridge:${idOf("a1")}`, mac: "02:42:ac:12:00:01" },
+  ...{
+    index: 10,
+    name: "tsb-a1000000000",
+    kind: "bridge",
+    alias: `tsnet:bridge:${idOf("a1")}`,
+    mac: "02:42:ac:12:00:01",
+  },
   ...{ mtuBytes: 1500, up: true, master: 0, group: 0, nfCall: false },
   ...values,
 });
@@ -25,8 +31,15 @@ const seen = (values: Partial<Observed> = {}): Observed => ({
   ...values,
 });
 
-const plan = (observed: Observed, networks: Network[] = [networkOf()], endpoints: Endpoint[] = [endpointOf()]): readonly Repair[] =>
-  planReconcile({ networks: new Map(networks.map((n) => [n.id, n])), endpoints: new Map(endpoints.map((e) => [e.id, e])) }, observed);
+const plan = (
+  observed: Observed,
+  networks: Network[] = [networkOf()],
+  endpoints: Endpoint[] = [endpointOf()],
+): readonly Repair[] =>
+  planReconcile(
+    { networks: new Map(networks.map((n) => [n.id, n])), endpoints: new Map(endpoints.map((e) => [e.id, e])) },
+    observed,
+  );
 
 const named = (reason: string): string => `bridge tsb-a1000000000 of network ${idOf("a1")} ${reason}`;
 const withMtu = networkOf({ options: { "com.docker.network.driver.mtu": "1400" } });
@@ -58,12 +71,19 @@ describe("wanted against observed", () => {
   it("makes a bridge again, then gives it its ports back", () => {
     const [first, second, ...rest] = plan(seen({ links: [hostLink({ master: 0 })], addresses: [], routes: [] }));
     expect(first).to.deep.equal({ reason: named("is gone"), ops: planBridge(networkOf()) });
-    expect(second?.ops).to.deep.equal([{ op: "ensure-port", name: "tsv-e1000000000", master: "tsb-a1000000000", hairpin: true }]);
+    expect(second?.ops).to.deep.equal([
+      { op: "ensure-port", name: "tsv-e1000000000", master: "tsb-a1000000000", hairpin: true },
+    ]);
     expect(rest).to.deep.equal([]);
   });
 
   it("adds a route that is gone while its address is there", () => {
-    const ensureRoute = { op: "ensure-route", link: "tsb-a1000000000", destination: "172.18.0.0/16", source: "172.18.0.1" };
+    const ensureRoute = {
+      op: "ensure-route",
+      link: "tsb-a1000000000",
+      destination: "172.18.0.0/16",
+      source: "172.18.0.1",
+    };
     expect(plan(seen({ routes: [{ ...route, link: 3 }] }))).to.deep.equal([
       { reason: named("lacks its route to 172.18.0.0/16"), ops: [...planBridge(networkOf()), ensureRoute] },
     ]);
@@ -88,14 +108,22 @@ describe("wanted against observed", () => {
   });
 
   it("removes links that say they are ours and belong to nothing", () => {
-    const links = [bridgeLink(), hostLink(), hostLink({ index: 12, name: "tsc-e1000000000", alias: `tsnet:peer:${idOf("e1")}`, master: 0 })];
+    const links = [
+      bridgeLink(),
+      hostLink(),
+      hostLink({ index: 12, name: "tsc-e1000000000", alias: `tsnet:peer:${idOf("e1")}`, master: 0 }),
+    ];
     const removed = plan(seen({ links }), [], []).map(({ ops }) => ops[0]);
     expect(removed).to.deep.equal(links.map(({ name, alias }) => ({ op: "remove-links", links: [{ name, alias }] })));
   });
 
   it("leaves alone what waits for its deletion, and what is not ours", () => {
     const doomed = bridgeLink({ name: "tsd-10", group: removedGroup, up: false });
-    const foreign = [hostLink({ alias: "" }), bridgeLink({ name: "tsb-b2000000000", alias: "mine" }), bridgeLink({ name: "docker0", alias: "" })];
+    const foreign = [
+      hostLink({ alias: "" }),
+      bridgeLink({ name: "tsb-b2000000000", alias: "mine" }),
+      bridgeLink({ name: "docker0", alias: "" }),
+    ];
     expect(plan({ links: [doomed, ...foreign], addresses: [], routes: [] }, [], [])).to.deep.equal([]);
     expect(plan({ links: [bridgeLink({ alias: "mine", up: false })], addresses: [], routes: [] })).to.deep.equal([]);
   });
@@ -111,7 +139,15 @@ describe("wanted against observed", () => {
 
 describe("Docker's own bridges", () => {
   it("are known by their names, and are bridges", () => {
-    const names = ["docker0", "docker_gwbridge", "br-0123456789ab", "br-lan", "br-0123456789abc", "docker1", "tsb-a1000000000"];
+    const names = [
+      "docker0",
+      "docker_gwbridge",
+      "br-0123456789ab",
+      "br-lan",
+      "br-0123456789abc",
+      "docker1",
+      "tsb-a1000000000",
+    ];
     const links = [...names.map((name) => bridgeLink({ name })), hostLink({ name: "br-fedcba987654" })];
     expect(dockerLinks(links)).to.deep.equal(["docker0", "docker_gwbridge", "br-0123456789ab"]);
   });
@@ -135,7 +171,9 @@ describe("the state of an endpoint", () => {
   ];
   for (const [is, sandbox, links, sandboxes] of cases) {
     it(`is ${is} with sandbox ${sandbox}, links [${links.join()}], living sandboxes [${sandboxes.join()}]`, () => {
-      expect(endpointState({ id: idOf("e1"), sandbox }, (name) => links.includes(name), new Set(sandboxes))).to.equal(is);
+      expect(endpointState({ id: idOf("e1"), sandbox }, (name) => links.includes(name), new Set(sandboxes))).to.equal(
+        is,
+      );
     });
   }
 });

@@ -1,0 +1,116 @@
+import { execFileSync } from "node:child_process";
+import { expect } from "chai";
+import type { Kernel, KernelChange } from "../../../src/driver/kernel.ts";
+import { KernelClient } from "../../../src/kernel/kernel-client.ts";
+import type { Op } from "../../../src/plan/op.ts";
+import { expectNoLeftovers, ip, ipJson } from "../../support/netns.ts";
+import { until } from "../../support/poll.ts";
+
+const mark = 0x01000000;
+const deadlineMs = 2000;
+
+const bridge: Op = {
+  ...{ op: "ensure-bridge", name: "tsb-1", alias: "tsnet:bridge:1", mac: "02:42:ac:12:00:01" },
+  ...{ mtuBytes: null, nfCall: true },
+};
+const veth = (id: number): Op => ({
+  ...{
+    op: "ensure-veth",
+    name: `tsv-${id}`,
+    peer: `tsc-${id}`,
+    alias: `tsnet:veth:${id}`,
+    peerAlias: `tsnet:peer:${id}`,
+  },
+  ...{ master: "tsb-1", mtuBytes: null, hairpin: true },
+});
+const address: Op = { op: "ensure-address", link: "tsb-1", address: "10.9.0.1/16" };
+const remove = (name: string, alias: string): Op => ({ op: "remove-links", links: [{ name, alias }] });
+
+describe("KernelClient.watch", () => {
+  let client: KernelClient;
+  let kernel: Kernel;
+  expectNoLeftovers(async () => {
+    await client.close();
+    for (const name of ["tsv-1", "tsb-1", "br-user", "other"]) {
+      if (ipJson("link show").some((link) => link.ifname === name)) ip(`link del ${name}`);
+    }
+  });
+  beforeEach(async () => {
+    client = await KernelClient.open({ mark });
+    kernel = client;
+    await kernel.apply([bridge, address, veth(1)]);
+    changes = [];
+    kernel.watch((change) => changes.push(change));
+  });
+
+  let changes: KernelChange[];
+  const told = (what: KernelChange["what"], name = ""): Promise<KernelChange> =>
+    until(`a change of ${what} ${name}`, deadlineMs, () =>
+      changes.find((change) => change.what === what && (change.what !== "link" || change.link.name === name)),
+    );
+
+  it("tells of links of ours that others change or delete", async () => {
+    ip("link set tsv-1 nomaster");
+    expect(
+      await until("no master", deadlineMs, () =>
+        changes.find((one) => one.what === "link" && one.link.name === "tsv-1" && one.link.master === 0),
+      ),
+    ).to.include({ removed: false });
+    ip("link del tsv-1");
+    await until("removed", deadlineMs, () =>
+      changes.some((one) => one.what === "link" && one.removed && one.link.name === "tsv-1"),
+    );
+  });
+
+  it("tells of a bridge of others', and not of other links", async () => {
+    ip("link add other type veth peer name other2");
+    ip("link add br-user type bridge");
+    expect(await told("link", "br-user")).to.deep.include({ removed: false });
+    expect(changes.filter((one) => one.what === "link" && one.link.name.startsWith("other"))).to.deep.equal([]);
+  });
+
+  for (const [what, command] of [
+    ["an address", "addr del 10.9.0.1/16 dev tsb-1"],
+    ["the route of an address", "route del 10.9.0.0/16 dev tsb-1"],
+  ] as const) {
+    it(`tells that a bridge lost ${what}`, async () => {
+      ip(command);
+      await told("addresses");
+    });
+  }
+
+  /** Makes an event behind all others: when it is told, so were they. */
+  const passEvents = async (): Promise<void> => {
+    ip("link add br-user type bridge");
+    await told("link", "br-user");
+    ip("link del br-user");
+    await until("its deletion", deadlineMs, () => changes.some((one) => one.what === "link" && one.removed));
+  };
+
+  it("tells nothing of links that are taken out of use, nor of their deletion", async () => {
+    await passEvents();
+    changes.length = 0;
+    await kernel.apply([remove("tsv-1", "tsnet:veth:1"), remove("tsb-1", "tsnet:bridge:1")]);
+    await kernel.flushRemovedLinks();
+    await passEvents();
+    const others = changes.filter((one) => one.what !== "link" || !["br-user", "tsc-1"].includes(one.link.name));
+    expect(others).to.deep.equal([]);
+  });
+
+  it("tells of others' changes to our table, and not of its own", async () => {
+    await kernel.apply([{ op: "run-nft", script: "add table inet tsnet" }]);
+    await passEvents();
+    expect(changes.map(({ what }) => what)).not.to.include("firewall");
+    execFileSync("nft", ["delete", "table", "inet", "tsnet"]);
+    await told("firewall");
+  });
+
+  it("says that everything may have changed when messages were lost", async () => {
+    const lines = Array.from({ length: 6000 }, (_, n) => `link set tsb-1 mtu ${1000 + (n % 400)}`);
+    // while it does this one long call, the thread cannot read events
+    const busy = kernel.observeSandboxes(Array.from({ length: 400_000 }, () => "/nothing/here"));
+    execFileSync("ip", ["-batch", "-"], { input: lines.join("\n") });
+    await busy;
+    await told("everything");
+  });
+});

@@ -1,0 +1,66 @@
+/** A network's links, made by the code under test in the namespace of this process. */
+import { expect } from "chai";
+import { TsnetError } from "../../src/errors.ts";
+import { apply } from "../../src/kernel/apply.ts";
+import * as forward from "../../src/kernel/forward.ts";
+import { Links } from "../../src/kernel/links.ts";
+import { Rtnetlink } from "../../src/kernel/netlink/rtnetlink.ts";
+import type { EnsureBridge, EnsureVeth, Op } from "../../src/plan/op.ts";
+import { expectNoLeftovers, ip, ipJson, linkJson } from "./netns.ts";
+
+export const bridge: EnsureBridge = {
+  op: "ensure-bridge",
+  name: "tsb-1",
+  alias: "tsnet:bridge:1",
+  mac: "02:42:ac:12:00:01",
+  mtuBytes: 1450,
+  nfCall: true,
+};
+
+export const veth = (id: number, changes: Partial<EnsureVeth> = {}): EnsureVeth => ({
+  op: "ensure-veth",
+  name: `tsv-${id}`,
+  peer: `tsc-${id}`,
+  alias: `tsnet:veth:${id}`,
+  peerAlias: `tsnet:peer:${id}`,
+  master: "tsb-1",
+  mtuBytes: 1450,
+  hairpin: false,
+  ...changes,
+});
+
+export const removal = (name: string, alias: string): Op => ({ op: "remove-links", links: [{ name, alias }] });
+
+export interface LinksFixture {
+  /** New for each test. */
+  links: Links;
+  ensure(...ops: Op[]): Promise<void>;
+  /** The error of the operations. Fails if there is none. */
+  failure(...ops: Op[]): Promise<TsnetError>;
+}
+
+/** To be called in a describe: its tests begin and end with loopback alone. */
+export function useLinks(): LinksFixture {
+  let rtnetlink: Rtnetlink;
+  const nft = { run: () => expect.fail("no nft here") };
+  const fixture: LinksFixture = {
+    links: undefined as unknown as Links, // set before each test
+    ensure: (...ops) => apply(ops, { links: fixture.links, nft, forward }),
+    failure: async (...ops) => {
+      const error = await fixture.ensure(...ops).catch((reason: unknown) => reason);
+      expect(error).to.be.instanceOf(TsnetError);
+      return error as TsnetError;
+    },
+  };
+  expectNoLeftovers(() => {
+    for (const { ifname } of ipJson("link show")) {
+      if (ifname !== "lo" && linkJson(ifname)) ip(`link del ${ifname}`);
+    }
+    rtnetlink.close();
+  });
+  beforeEach(() => {
+    rtnetlink = new Rtnetlink();
+    fixture.links = new Links(rtnetlink);
+  });
+  return fixture;
+}

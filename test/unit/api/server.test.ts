@@ -1,0 +1,126 @@
+import { link, lstat, stat, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { expect } from "chai";
+import type { Method } from "../../../src/api/methods.ts";
+import { createApp, listen } from "../../../src/api/server.ts";
+import { explain, TsnetError } from "../../../src/errors.ts";
+import { TestLog } from "../../support/driver.ts";
+import { removeDirectory } from "../../support/scratch.ts";
+import { openPlugin, type Plugin, post, scratchDirectory } from "../../support/wire.ts";
+
+const immediate: Method = { isImmediate: true, run: async () => ({ now: true }) };
+const slow = (run: () => Promise<object>): Method => ({ isImmediate: false, run });
+
+describe("the server", () => {
+  let plugin: Plugin;
+  let log: TestLog;
+  const open = async (methods: Record<string, Method>, ready: Promise<void>, deadlineMs?: number): Promise<void> => {
+    log = new TestLog();
+    plugin = await openPlugin({ methods, ready, log, ...(deadlineMs === undefined ? {} : { deadlineMs }) });
+  };
+  afterEach(() => plugin.close());
+
+  it("answers what needs no state at once, and everything else when the state is there", async () => {
+    const ready = Promise.withResolvers<void>();
+    const begun: string[] = [];
+    await open({ now: immediate, later: slow(async () => ({ begun: begun.push("later") })) }, ready.promise);
+    const later = plugin.call("later");
+    expect(await plugin.call("now")).to.deep.equal({ status: 200, body: { now: true } });
+    expect(begun).to.deep.equal([]);
+    ready.resolve();
+    expect(await later).to.deep.equal({ status: 200, body: { begun: 1 } });
+  });
+
+  it("answers within its deadline, and begins nothing after it has answered", async () => {
+    const ready = Promise.withResolvers<void>();
+    const begun: string[] = [];
+    await open({ later: slow(async () => ({ begun: begun.push("later") })) }, ready.promise, 20);
+    const Err = "later took longer than 0.02 s; see the log of tsnet for what holds it up";
+    expect(await plugin.call("later")).to.deep.equal({ status: 200, body: { Err } });
+    ready.resolve();
+    await new Promise(setImmediate);
+    expect(begun).to.deep.equal([]);
+    expect(await plugin.call("later")).to.deep.equal({ status: 200, body: { begun: 1 } });
+  });
+
+  it("answers within its deadline when the work hangs or fails later", async () => {
+    const work = Promise.withResolvers<object>();
+    await open({ "IpamDriver.Slow": slow(() => work.promise) }, Promise.resolve(), 20);
+    const Error_ = "IpamDriver.Slow took longer than 0.02 s; see the log of tsnet for what holds it up";
+    expect(await plugin.call("IpamDriver.Slow")).to.deep.equal({ status: 200, body: { Error: Error_ } });
+    work.reject(new Error("too late"));
+    await new Promise(setImmediate);
+  });
+
+  it("shows the whole chain of an error, in the form of the driver", async () => {
+    const cause = new TsnetError("kernel", "ensure-bridge: EPERM", { errno: "EPERM" });
+    const fail = slow(() => Promise.reject(new TsnetError("kernel", "create network 4f2a", { cause })));
+    await open({ "NetworkDriver.Fail": fail, "IpamDriver.Fail": fail }, Promise.resolve());
+    const text = "create network 4f2a: ensure-bridge: EPERM";
+    expect(await plugin.call("NetworkDriver.Fail")).to.deep.equal({ status: 200, body: { Err: text } });
+    expect(await plugin.call("IpamDriver.Fail")).to.deep.equal({ status: 200, body: { Error: text } });
+    expect(log.lines).to.have.length(2);
+  });
+
+  it("can be called with chunks of a body, and with one that has no length", async () => {
+    await open({ echo: { isImmediate: true, run: async (body) => ({ body: body ?? "nothing" }) } }, Promise.resolve());
+    expect(await plugin.call("echo", { a: "ä" })).to.deep.equal({ status: 200, body: { body: { a: "ä" } } });
+    expect(await post(plugin.socket, "/echo", "")).to.deep.equal({ status: 200, body: { body: "nothing" } });
+  });
+});
+
+describe("the socket", () => {
+  let directory: string;
+  const app = createApp({ methods: { now: immediate }, ready: Promise.resolve(), log: new TestLog() });
+  const failure = (path: string): Promise<string> =>
+    listen(app, path).then((server) => {
+      server.close();
+      return "no error";
+    }, explain);
+  const answers = async (path: string): Promise<void> => {
+    const server = await listen(app, path);
+    expect(await post(path, "/now", "")).to.have.property("status", 200);
+    await new Promise((resolve) => server.close(resolve));
+  };
+  beforeEach(async () => {
+    directory = await scratchDirectory();
+  });
+  afterEach(() => removeDirectory(directory));
+
+  it("is made with its directory, for its owner only", async () => {
+    const path = join(directory, "run", "docker", "tsnet.sock");
+    const server = await listen(app, path);
+    expect((await stat(path)).mode & 0o777).to.equal(0o600);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it("takes the place of a stale one", async () => {
+    const path = join(directory, "stale.sock");
+    const dying = createServer();
+    await new Promise<void>((resolve) => dying.listen(`${path}.old`, resolve));
+    // A second name stays when the server closes: what SIGKILL leaves.
+    await link(`${path}.old`, path);
+    await new Promise((resolve) => dying.close(resolve));
+    expect((await lstat(path)).isSocket()).to.equal(true);
+    await answers(path);
+  });
+
+  it("is not taken from a plugin that lives", async () => {
+    const path = join(directory, "live.sock");
+    const living = await listen(app, path);
+    expect(await failure(path)).to.equal(`another plugin is answering on ${path}; stop it or set TSNET_SOCKET`);
+    expect(await post(path, "/now", "")).to.have.property("status", 200);
+    await new Promise((resolve) => living.close(resolve));
+  });
+
+  it("does not take the place of a file or of a link to one", async () => {
+    const path = join(directory, "file");
+    await writeFile(path, "precious");
+    await symlink(path, `${path}.link`);
+    for (const name of [path, `${path}.link`, directory]) {
+      expect(await failure(name)).to.equal(`${name} exists and is not a socket; remove it or set TSNET_SOCKET`);
+    }
+    expect((await stat(path)).size).to.equal(8);
+  });
+});

@@ -1,0 +1,126 @@
+import { expect } from "chai";
+import { MemoryStore } from "../../../src/store/memory-store.ts";
+import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
+import { bindingOf, idOf, networkRequest } from "../../support/values.ts";
+import { World } from "../../support/world.ts";
+
+const graceMs = 120_000;
+const network = idOf("a1");
+const id = idOf("e1");
+const sandbox = "/var/run/docker/netns/e1";
+
+describe("endpoints that Docker has left behind", () => {
+  let world: World;
+  let driver: Driver;
+  const sweep = (): Promise<void> => driver.collector.sweep(world.links.snapshot().links);
+  const isThere = (): boolean => driver.state.endpoint(id) !== undefined;
+
+  beforeEach(async () => {
+    world = new World();
+    driver = await startDriver(world, new MemoryStore());
+    await driver.networks.create(networkRequest());
+    await driver.endpoints.create({ network, id, addresses: ["172.18.0.2/16"], mac: null });
+  });
+  afterEach(() => stopDriver(driver));
+
+  const run = async (): Promise<void> => {
+    await driver.endpoints.join(network, id, sandbox);
+    world.moveIntoSandbox("tsc-e1000000000", sandbox);
+    await driver.endpoints.publish(network, id, [bindingOf(8080)]);
+  };
+
+  it("are removed with all that they hold when their sandbox is gone and their links with it", async () => {
+    await run();
+    world.destroySandbox(sandbox);
+    await sweep();
+    expect(isThere()).to.equal(false);
+    await expectAgreement(driver, new World());
+    expect([...world.heldPorts]).to.deep.equal([]);
+    expect(driver.log.lines.at(-1))
+      .to.contain("removed an endpoint that Docker has left behind")
+      .and.contain('"state":"dead"');
+  });
+
+  it("are never removed while their sandbox lives, whatever has become of the links, however long", async () => {
+    await run();
+    world.links.remove(world.links.require("tsv-e1000000000"));
+    for (let n = 0; n < 3; n++) {
+      driver.clock.now += graceMs;
+      await sweep();
+    }
+    expect(isThere()).to.equal(true);
+    expect([...world.heldPorts]).to.deep.equal(["tcp 0.0.0.0 8080"]);
+  });
+
+  it("are never removed while the container's end is in some namespace, as with live-restore", async () => {
+    await run();
+    world.sandboxes.delete(sandbox);
+    driver.clock.now += graceMs;
+    await sweep();
+    driver.clock.now += graceMs;
+    await sweep();
+    expect(isThere()).to.equal(true);
+  });
+
+  it("are given time between their creation and the start of the container, then removed", async () => {
+    await sweep();
+    driver.clock.now += graceMs - 1;
+    await sweep();
+    expect(isThere()).to.equal(true);
+    driver.clock.now += 1;
+    await sweep();
+    expect(isThere()).to.equal(false);
+    await expectAgreement(driver, new World());
+  });
+
+  it("are given that time anew if they were alive in between", async () => {
+    await sweep();
+    driver.clock.now += graceMs - 1;
+    world.moveIntoSandbox("tsc-e1000000000", sandbox);
+    await sweep();
+    world.moveOutOfSandbox("tsc-e1000000000");
+    world.sandboxes.clear();
+    driver.clock.now += graceMs;
+    await sweep();
+    expect(isThere()).to.equal(true);
+    driver.clock.now += graceMs;
+    await sweep();
+    expect(isThere()).to.equal(false);
+  });
+
+  it("are left alone while a request is busy with them", async () => {
+    await run();
+    world.destroySandbox(sandbox);
+    const end = Promise.withResolvers<void>();
+    const busy = driver.locks.exclusive(id, () => end.promise);
+    await sweep();
+    expect(isThere()).to.equal(true);
+    end.resolve();
+    await busy;
+    await new Promise(setImmediate); // the lock is let go of in a later turn than the one in which its work ends
+    await sweep();
+    expect(isThere()).to.equal(false);
+  });
+
+  it("are looked at again before they are removed: one that lives by then stays", async () => {
+    await run();
+    const endpoint = driver.state.endpoint(id);
+    if (endpoint === undefined) throw new Error("no endpoint");
+    expect(await driver.collector.collect({ ...endpoint, sandbox: null }, "waiting")).to.equal(false);
+    expect(isThere()).to.equal(true);
+  });
+
+  it("say so in the log if they cannot be removed, and are tried again", async () => {
+    await run();
+    world.destroySandbox(sandbox);
+    // Steps of a sweep: sandboxes, two links, sandboxes, then the removal.
+    void driver.faults.arm({ kind: "before", at: 5, errno: "EBUSY" });
+    await sweep();
+    expect(driver.log.lines.at(-1))
+      .to.contain("error: a dead endpoint could not be removed")
+      .and.contain(`delete endpoint ${id}: remove-links: EBUSY`);
+    await sweep();
+    expect(isThere()).to.equal(false);
+    await expectAgreement(driver, new World());
+  });
+});
