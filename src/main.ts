@@ -10,6 +10,7 @@ import { Collector } from "./driver/collector.ts";
 import { Endpoints } from "./driver/endpoints.ts";
 import { excludedSubnets } from "./driver/exclusions.ts";
 import { Firewall } from "./driver/firewall.ts";
+import { Forwarding } from "./driver/forwarding.ts";
 import type { Kernel } from "./driver/kernel.ts";
 import { Locks } from "./driver/locks.ts";
 import { Networks } from "./driver/networks.ts";
@@ -28,6 +29,7 @@ async function createDriver(kernel: Kernel, records: Records, config: Config, lo
   const state = new State(records);
   const locks = new Locks();
   const firewall = new Firewall(kernel, state, config.mark);
+  const forwarding = new Forwarding(kernel);
   const removals = new Removals(kernel, log);
   const ports = new Ports(kernel);
   const collector: Collector = new Collector({
@@ -36,11 +38,13 @@ async function createDriver(kernel: Kernel, records: Records, config: Config, lo
     now: () => performance.now(),
   });
   const endpoints = new Endpoints({
-    ...{ state, kernel, firewall, removals, ports, locks },
+    ...{ state, kernel, firewall, forwarding, removals, ports, locks },
     collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
   });
-  const networks = new Networks({ state, kernel, firewall, removals, endpoints, locks, log });
-  const reconciler = new Reconciler({ state, kernel, firewall, ports, networks, collector, removals, locks, log });
+  const networks = new Networks({ state, kernel, firewall, forwarding, removals, endpoints, locks, log });
+  const reconciler = new Reconciler({
+    ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
+  });
   const pools = new Pools({
     records,
     hostId: await hostId(),

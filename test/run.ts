@@ -46,6 +46,9 @@ const rings: Readonly<Record<string, Ring>> = {
 /** Links of a namespace go a moment after its last process. */
 const settleMs = 5_000;
 
+/** Set by a signal: mocha is ended, its hosts end with it, and what they leave on the disk is swept. */
+const interruption = new AbortController();
+
 const root = new URL("..", import.meta.url).pathname;
 
 async function runRing(name: string, ring: Ring): Promise<Totals> {
@@ -64,7 +67,9 @@ async function runMocha(ring: Ring, files: readonly string[], totalsFile: string
   const mocha = [process.execPath, "node_modules/mocha/bin/mocha.js", "--reporter", "test/support/reporter.ts"];
   const [file = "", ...args] = [...ring.wrapper, ...mocha, "--timeout", `${ring.timeoutMs}`, "--exit", ...files];
   const env = { ...process.env, TEST_TSNET_TOTALS: totalsFile, NODE_NO_WARNINGS: "1" };
-  const code = await exitOf(spawn(file, args, { cwd: root, stdio: "inherit", env }));
+  const mochaProcess = spawn(file, args, { cwd: root, stdio: "inherit", env });
+  interruption.signal.addEventListener("abort", () => mochaProcess.kill("SIGTERM"), { once: true });
+  const code = await exitOf(mochaProcess);
   const totals = readTotals(totalsFile);
   // a mocha that ended without a word, or with an error that no test had, is a failure as well
   return code !== 0 && totals.failed === 0 ? { ...totals, failed: 1 } : totals;
@@ -80,12 +85,12 @@ function readTotals(file: string): Totals {
 
 /** Runs `work` and compares the machine before and after it. */
 async function withoutLeftovers(work: () => Promise<Totals[]>): Promise<Totals[]> {
-  sweep();
+  await sweep();
   const machine = await snapshotMachine();
   await setUp();
   const files = snapshotFiles();
   const totals = await work();
-  sweep();
+  await sweep();
   let differences: string[] = [];
   const clean = until("the machine is as it was", settleMs, async () => {
     differences = [...compare(machine, await snapshotMachine()), ...compare(files, snapshotFiles())];
@@ -103,7 +108,7 @@ async function main(names: readonly string[]): Promise<boolean> {
     throw new Error(`no such ring: ${unknown.join(", ")}; there are ${Object.keys(rings).join(", ")}`);
   const work = async () => {
     const totals: Totals[] = [];
-    for (const name of chosen) totals.push(await runRing(name, rings[name] as Ring));
+    for (const name of chosen) if (!interruption.signal.aborted) totals.push(await runRing(name, rings[name] as Ring));
     return totals;
   };
   const needsRoot = chosen.some((name) => rings[name]?.needsRoot);
@@ -115,6 +120,5 @@ async function main(names: readonly string[]): Promise<boolean> {
 }
 
 process.env[runMarker] = `${process.pid}`;
-// an interrupt goes to mocha too, which ends its hosts; what is left of them is swept when it has ended
-process.on("SIGINT", () => {});
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => interruption.abort());
 process.exit((await main(process.argv.slice(2))) ? 0 : 1);

@@ -1,12 +1,13 @@
 import { during, TsnetError } from "../errors.ts";
 import { containerVethName } from "../net/names.ts";
-import { planForwarding, planVeth, planVethRemoval } from "../plan/bridge.ts";
+import { planVeth, planVethRemoval } from "../plan/bridge.ts";
 import { type EndpointRequest, planEndpoint } from "../plan/endpoint-request.ts";
 import { type Element, multihomedElements, portElements } from "../plan/firewall.ts";
 import type { Endpoint, Network } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
 import { AddressClaims, type Collect } from "./address-claims.ts";
 import type { Firewall } from "./firewall.ts";
+import type { Forwarding } from "./forwarding.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
 import { type PortBinding, type Ports, satisfies } from "./ports.ts";
@@ -30,6 +31,7 @@ export interface EndpointsNeeds {
   readonly state: State;
   readonly kernel: Kernel;
   readonly firewall: Firewall;
+  readonly forwarding: Forwarding;
   readonly removals: Removals;
   readonly ports: Ports;
   readonly locks: Locks;
@@ -67,14 +69,15 @@ export class Endpoints {
   }
 
   async #create(network: Network, endpoint: Endpoint): Promise<void> {
-    const { state, kernel } = this.#needs;
+    const { state, kernel, forwarding } = this.#needs;
     await during(`create endpoint ${endpoint.id}`, () =>
       withRollback(async (undo) => {
         await this.#claims.hold(endpoint, () => {
           undo(() => this.#remove(endpoint));
           return state.saveEndpoint(endpoint);
         });
-        await kernel.apply([...planForwarding([network]), ...planVeth(network, endpoint)]);
+        await forwarding.ensure(network);
+        await kernel.apply(planVeth(network, endpoint));
       }),
     );
   }

@@ -1,7 +1,7 @@
 import { during, TsnetError } from "../errors.ts";
 import { overlaps, parseCidr, parseHostAddress } from "../net/cidr.ts";
 import { bridgeName, parseLinkAlias } from "../net/names.ts";
-import { planBridge, planBridgeRemoval, planForwarding } from "../plan/bridge.ts";
+import { planBridge, planBridgeRemoval } from "../plan/bridge.ts";
 import { networkElements } from "../plan/firewall.ts";
 import type { Network } from "../plan/network.ts";
 import { difference, type NetworkRequest, networkConflict, planNetwork } from "../plan/network-request.ts";
@@ -10,6 +10,7 @@ import { parseBridgeOptions } from "../plan/options.ts";
 import { isDockerLink, removedGroup } from "../plan/reconcile.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Firewall } from "./firewall.ts";
+import type { Forwarding } from "./forwarding.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
 import type { Log } from "./log.ts";
@@ -22,6 +23,7 @@ export interface NetworksNeeds {
   readonly state: State;
   readonly kernel: Kernel;
   readonly firewall: Firewall;
+  readonly forwarding: Forwarding;
   readonly removals: Removals;
   readonly endpoints: Endpoints;
   readonly locks: Locks;
@@ -80,10 +82,11 @@ export class Networks {
   }
 
   async #ensure(network: Network): Promise<void> {
-    const { kernel, firewall } = this.#needs;
+    const { kernel, firewall, forwarding } = this.#needs;
     await during(`create network ${network.id}`, async () => {
       await firewall.change([], networkElements(network));
-      await kernel.apply([...planForwarding([network]), ...planBridge(network)]);
+      await forwarding.ensure(network);
+      await kernel.apply(planBridge(network));
     });
   }
 
@@ -142,7 +145,7 @@ export class Networks {
   }
 
   async #remove(network: Network): Promise<void> {
-    const { state, kernel, firewall, removals, endpoints, locks } = this.#needs;
+    const { state, kernel, firewall, forwarding, removals, endpoints, locks } = this.#needs;
     state.removing.add(network.id);
     if (network.ready) await state.saveNetwork({ ...network, ready: false });
     for (const { id } of state.endpointsOf(network.id)) await locks.exclusive(id, () => endpoints.remove(id));
@@ -150,6 +153,7 @@ export class Networks {
     removals.schedule();
     await firewall.change(networkElements(network), []);
     await state.forgetNetwork(network.id);
+    forwarding.forget(network.id);
   }
 }
 

@@ -4,6 +4,7 @@ import type { ObservedLink } from "../plan/observed.ts";
 import { dockerLinks, isDockerLink, planReconcile, removedGroup } from "../plan/reconcile.ts";
 import type { Collector } from "./collector.ts";
 import type { Firewall } from "./firewall.ts";
+import type { Forwarding } from "./forwarding.ts";
 import type { Kernel, KernelChange } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
 import type { Log } from "./log.ts";
@@ -24,6 +25,7 @@ export interface ReconcilerNeeds {
   readonly state: State;
   readonly kernel: Kernel;
   readonly firewall: Firewall;
+  readonly forwarding: Forwarding;
   readonly ports: Ports;
   readonly networks: Networks;
   readonly collector: Collector;
@@ -120,7 +122,7 @@ export class Reconciler {
     }
     if (owner.role === "bridge") {
       const network = state.network(owner.id);
-      return network !== undefined && !locks.isBusy(owner.id) && (removed || !link.up || link.mac !== network.mac);
+      return network !== undefined && (removed || !link.up || link.mac !== network.mac);
     }
     // A pair goes with its container, which Docker is about to report; the regular comparison finds those that it forgets.
     if (removed || owner.role === "peer") return false;
@@ -156,6 +158,7 @@ export class Reconciler {
     if (parts.has("forward")) await this.#attempt("the rule in FORWARD", () => firewall.repairForward());
     if (parts.has("endpoints")) await this.#finishRemovals();
     if (!parts.has("links") && !parts.has("endpoints")) return;
+    await this.#attempt("forwarding", () => this.#needs.forwarding.repair().then(() => false));
     await this.#attempt("links", async () => {
       const observed = await this.#needs.kernel.observe();
       await this.#repairLinks(observed);

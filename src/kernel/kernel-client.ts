@@ -37,7 +37,7 @@ export class KernelClient {
   /**
    * Starts the thread and waits until all its sockets are open.
    * @param program the thread's; only tests give another
-   * @throws TsnetError
+   * @throws AggregateError of TsnetErrors, one for each thing that the host lacks; TsnetError for what fails besides
    */
   static async open(
     settings: KernelSettings,
@@ -130,6 +130,7 @@ export class KernelClient {
 
   #receive(message: Message): void {
     if ("ready" in message) this.#ready.resolve();
+    else if ("missing" in message) this.#ready.reject(new AggregateError(message.missing.map(decodeError)));
     else if ("failed" in message) this.#ready.reject(decodeError(message.failed));
     else if ("changes" in message) for (const change of message.changes) this.#onChange(change);
     else {

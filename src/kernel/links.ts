@@ -31,6 +31,8 @@ export const aliasPrefix = "tsnet:";
 
 export class Links {
   readonly #rtnetlink: Rtnetlink;
+  /** Indexes of bridges, by name, as they were last. */
+  readonly #masters = new Map<string, number>();
   /** Kernels before 6.2 refuse to rename a link that is up, with EBUSY. */
   #canRenameUp = true;
 
@@ -59,13 +61,8 @@ export class Links {
   }
 
   ensureVeth(op: EnsureVeth): void {
-    const master = this.#existing(op.master).index;
-    const attributes: Attribute[] = [
-      [ifla.master, u32(master)],
-      ...pairOf(op.peer, [unfinished, ...mtuOf(op.mtuBytes)]),
-    ];
-    if (!this.#create(op.name, { up: true, attributes }, op.peer)) {
-      this.#mendVeth(op, master);
+    if (!this.#createPair(op)) {
+      this.#mendVeth(op, this.#existing(op.master).index);
       return;
     }
     const host: Attribute[] = [...hostEndOf(op.alias), ...(op.hairpin ? [hairpinOf(true)] : [])];
@@ -73,6 +70,28 @@ export class Links {
       this.#rtnetlink.changeLink({ name: op.name }, { attributes: host });
       this.#rtnetlink.changeLink({ name: op.peer }, { attributes: aliasOf(op.peerAlias) });
     });
+  }
+
+  /**
+   * The bridge's index is looked up once: each pair would pay a tenth of its cost for it. If the bridge has been made anew since,
+   * the kernel refuses the old index.
+   * @returns false if there is a link of that name
+   */
+  #createPair(op: EnsureVeth): boolean {
+    const known = this.#masters.get(op.master);
+    const master = known ?? this.#existing(op.master).index;
+    this.#masters.set(op.master, master);
+    const attributes: Attribute[] = [
+      [ifla.master, u32(master)],
+      ...pairOf(op.peer, [unfinished, ...mtuOf(op.mtuBytes)]),
+    ];
+    try {
+      return this.#create(op.name, { up: true, attributes }, op.peer);
+    } catch (error) {
+      this.#masters.delete(op.master);
+      if (known === undefined || (error instanceof TsnetError && error.code === "conflict")) throw error;
+      return this.#createPair(op);
+    }
   }
 
   ensurePort(op: EnsurePort): void {

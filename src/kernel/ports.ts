@@ -4,8 +4,8 @@
  * tsnet-hold drop what arrives before the translation is there.
  */
 
-import type { HostPort } from "./host-port.ts";
 import { TsnetError } from "../errors.ts";
+import type { HostPort } from "./host-port.ts";
 import { addressFamily, bindBytes, close, inetNtop, inetPton, listen, setsockoptInt, socket } from "./libc.ts";
 
 /** include/linux/net.h, include/uapi/asm-generic/socket.h, include/uapi/linux/in.h and in6.h. */

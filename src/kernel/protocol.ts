@@ -15,6 +15,7 @@ export interface Request {
 /** The thread's first message says that it is ready, or why not; then answers and changes. */
 export type Message =
   | { readonly ready: true }
+  | { readonly missing: readonly ErrorMessage[] }
   | { readonly failed: ErrorMessage }
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: ErrorMessage }

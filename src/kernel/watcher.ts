@@ -18,7 +18,7 @@ const beatMs = 250;
  * One change of ours or of dockerd's makes a dozen messages over some milliseconds. They are read together, when the call that
  * causes them is over, and of each link only the last state is told.
  */
-const gatherMs = 5;
+const gatherMs = 25;
 
 /** Where changes are learned from. */
 export interface Sources {

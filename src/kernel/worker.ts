@@ -1,12 +1,18 @@
 /** The thread that talks to the kernel, so that no call of the kernel's ever stalls the main loop. */
 import { parentPort, workerData } from "node:worker_threads";
 import { KernelCalls, type KernelSettings } from "./calls.ts";
+import { missingPrerequisites } from "./preflight.ts";
 import { encodeError, type Message, type Request } from "./protocol.ts";
 
 const post = (message: Message): void => parentPort?.postMessage(message);
 
 function open(): KernelCalls | undefined {
   try {
+    const missing = missingPrerequisites();
+    if (missing.length > 0) {
+      post({ missing: missing.map(encodeError) });
+      return undefined;
+    }
     return new KernelCalls(workerData as KernelSettings, (changes) => post({ changes }));
   } catch (error) {
     post({ failed: encodeError(error) });

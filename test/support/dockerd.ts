@@ -39,6 +39,9 @@ export class Dockerd {
     const places = ["--exec-root", "/run/docker", "--pidfile", "/run/docker.pid"];
     const daemon = await namespace.start([...command, ...places, ...flags], this.logFile, process.env);
     this.#daemon = daemon;
+    void daemon.ended.then(() => {
+      if (this.#daemon === daemon) this.#daemon = undefined;
+    });
     const died = daemon.ended.then((code) => {
       throw new Error(describeFailure(["dockerd", ...flags], { code, stdout: "", stderr: this.#logTail() }));
     });
@@ -58,6 +61,10 @@ export class Dockerd {
   async restart(): Promise<void> {
     await this.stop();
     await this.start();
+  }
+
+  get isRunning(): boolean {
+    return this.#daemon !== undefined;
   }
 
   /** Process number as this process sees it. */
@@ -93,7 +100,6 @@ export class Dockerd {
     if (!daemon) return;
     process.kill(daemon.pid, signal);
     await daemon.ended;
-    this.#daemon = undefined;
   }
 
   #logTail = (): string => readFileSync(this.logFile, "utf8").split("\n").slice(-15).join("\n");

@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { Collector } from "../../src/driver/collector.ts";
 import { Endpoints } from "../../src/driver/endpoints.ts";
 import { Firewall } from "../../src/driver/firewall.ts";
+import { Forwarding } from "../../src/driver/forwarding.ts";
 import { Locks } from "../../src/driver/locks.ts";
 import type { Log } from "../../src/driver/log.ts";
 import { Networks } from "../../src/driver/networks.ts";
@@ -47,6 +48,7 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
   const state = new State(records);
   const locks = new Locks();
   const firewall = new Firewall(kernel, state, mark);
+  const forwarding = new Forwarding(kernel);
   const removals = new Removals(kernel, log);
   const ports = new Ports(kernel);
   const collector: Collector = new Collector({
@@ -55,11 +57,13 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
     now: () => clock.now,
   });
   const endpoints = new Endpoints({
-    ...{ state, kernel, firewall, removals, ports, locks },
+    ...{ state, kernel, firewall, forwarding, removals, ports, locks },
     collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
   });
-  const networks = new Networks({ state, kernel, firewall, removals, endpoints, locks, log });
-  const reconciler = new Reconciler({ state, kernel, firewall, ports, networks, collector, removals, locks, log });
+  const networks = new Networks({ state, kernel, firewall, forwarding, removals, endpoints, locks, log });
+  const reconciler = new Reconciler({
+    ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
+  });
   return {
     world,
     store,

@@ -6,21 +6,30 @@
 import { attempt, describeFailure } from "./commands.ts";
 import { Host } from "./host.ts";
 import { image, loadImage } from "./image.ts";
+import { compare, runMarker, type Snapshot, snapshotFiles, snapshotMachine } from "./leftovers.ts";
 import { client } from "./outside.ts";
+import { until } from "./poll.ts";
 import { sweep } from "./scratch.ts";
 import { setUp } from "./setup.ts";
 
+/** How long the kernel may take to remove the links of a namespace that is gone. */
+const settleMs = 5_000;
+
 const say = (text: string): void => console.log(text);
+
+/** Set by a signal: what is running ends, and everything is removed. */
+const interruption = new AbortController();
 
 /** Says what is done, how long it took, or how it failed. */
 async function step<T>(what: string, work: () => Promise<T>): Promise<T> {
+  interruption.signal.throwIfAborted();
   const start = performance.now();
   try {
     const result = await work();
     say(`  ok    ${what} (${Math.round(performance.now() - start)} ms)`);
     return result;
   } catch (error) {
-    say(`  FAILED  ${what}: ${error instanceof Error ? error.message : error}`);
+    say(`  FAILED  ${what}`);
     throw error;
   }
 }
@@ -38,6 +47,7 @@ async function outside(host: Host, ...command: string[]): Promise<string> {
 }
 
 function show(outcome: Awaited<ReturnType<typeof attempt>>, command: readonly string[]): string {
+  interruption.signal.throwIfAborted();
   const output = (outcome.stdout || outcome.stderr).trim();
   for (const line of output.split("\n").filter(Boolean)) say(`  ${line}`);
   if (outcome.code !== 0) throw new Error(describeFailure(command, outcome));
@@ -93,35 +103,46 @@ async function showNetwork(host: Host): Promise<void> {
   await docker(host, "network", "rm", "quickstart");
 }
 
+/** Everything was removed with its namespaces; links go a moment after their last process. */
+async function expectSame(machine: Snapshot, files: Snapshot): Promise<void> {
+  await until("links, rules, processes, mounts and files are as they were", settleMs, async () => {
+    const differences = [...compare(machine, await snapshotMachine()), ...compare(files, snapshotFiles())];
+    if (differences.length > 0) throw new Error(`left: ${differences.join(", ")}`);
+    return true;
+  });
+}
+
 async function quickstart(): Promise<void> {
   say(
     "tsnet quickstart: a Docker host of its own, made of namespaces. The Docker of this machine, if any, is left alone.\n",
   );
-  sweep();
+  await sweep();
+  const machine = await snapshotMachine();
   const installed = await step("Debian packages that are needed", setUp);
   if (installed.length > 0) say(`        installed: ${installed.join(" ")}`);
+  const files = snapshotFiles();
   {
     await using host = await step("namespaces for the host, a router and a client outside", () => Host.create());
-    await step("tsnet: node src/main.ts", () => host.plugin.start());
+    await step("tsnet: npm start", () => host.plugin.start());
     await step("dockerd", () => host.dockerd.start());
     await step(`image ${image}, of this machine's busybox`, () => loadImage(host));
     await showNetwork(host);
     await step("tsnet stops", () => host.plugin.stop());
   }
-  say(
-    "\nEverything is removed again: containers, network, dockerd, tsnet, namespaces and files. Installed packages stay.",
-  );
+  say("\nEverything is removed again: containers, network, dockerd, tsnet, namespaces and files:");
+  await sweep();
+  await step("the machine is as it was, but for installed packages", () => expectSame(machine, files));
   say("\nTo use tsnet with the Docker of this machine, as root: npm start");
   say("and then: docker network create -d tsnet web");
 }
 
-const interrupted = new Promise<never>((_, reject) => {
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => reject(new Error(`ended by ${signal}`)));
-});
-
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => interruption.abort(new Error(`ended by ${signal}`)));
+}
+process.env[runMarker] = `${process.pid}`;
 try {
-  await Promise.race([quickstart(), interrupted]);
+  await quickstart();
 } catch (error) {
-  console.error(`\nThe quickstart has failed: ${error instanceof Error ? error.message : error}`);
+  console.error("\nThe quickstart has failed:", error);
   process.exitCode = 1;
 }

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { until } from "./poll.ts";
 import { readProcess } from "./processes.ts";
 
 const prefix = "tsnet-test";
@@ -11,6 +12,9 @@ const prefix = "tsnet-test";
 /** Not /tmp: that may be a tmpfs, and images and databases belong on a disk. */
 const directories = "/var/tmp";
 const cgroups = "/sys/fs/cgroup";
+
+/** Killed processes take a moment to end. */
+const sweepDeadlineMs = 10_000;
 
 /** "tsnet-test-PID-START-RANDOM": pid and start time of the owner, which together are never used again. */
 const namePattern = new RegExp(`^${prefix}-(\\d+)-(\\d+)-[0-9a-f]+$`);
@@ -61,14 +65,25 @@ function removeTree(path: string): void {
   rmdirSync(path);
 }
 
-/** Removes what earlier runs left that were killed; what belongs to a living process stays. */
-export function sweep(): void {
-  const left = globSync([`${directories}/${prefix}-*`, `${cgroups}/${prefix}-*`, `${cgroups}/*/${prefix}-*`]);
-  const names = new Set(left.map((path) => path.slice(path.lastIndexOf("/") + 1)));
-  for (const name of names) {
+/**
+ * Removes what runs left that were killed; what belongs to a living process stays. Waits for the processes of a run that was
+ * killed just now, which the kernel ends.
+ */
+export async function sweep(): Promise<void> {
+  await until("what killed runs left is removed", sweepDeadlineMs, () => {
+    for (const name of leftNames()) {
+      removeCgroups(name); // EBUSY while a process is in one
+      removeDirectory(`${directories}/${name}`);
+    }
+    return true;
+  });
+}
+
+/** Names whose owner is gone. */
+function leftNames(): string[] {
+  const paths = globSync([`${directories}/${prefix}-*`, `${cgroups}/${prefix}-*`, `${cgroups}/*/${prefix}-*`]);
+  return [...new Set(paths.map((path) => path.slice(path.lastIndexOf("/") + 1)))].filter((name) => {
     const [, pid, start] = namePattern.exec(name) ?? [];
-    if (pid === undefined || readProcess(Number(pid))?.startTicks === Number(start)) continue;
-    removeCgroups(name);
-    removeDirectory(`${directories}/${name}`);
-  }
+    return pid !== undefined && readProcess(Number(pid))?.startTicks !== Number(start);
+  });
 }

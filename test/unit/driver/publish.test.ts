@@ -10,7 +10,6 @@ import { World } from "../../support/world.ts";
 const failure = (promise: Promise<unknown>): Promise<string> => promise.then(() => "no error", explain);
 const a = idOf("a1");
 const b = idOf("b2");
-const _sandbox = "/var/run/docker/netns/e1";
 
 describe("published ports of endpoints", () => {
   let world: World;

@@ -1,29 +1,26 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { explain, TsnetError } from "../../../src/errors.ts";
 import { cidrOf, formatIp, ipOf } from "../../../src/net/cidr.ts";
 import {
   bySet,
   changeScript,
   diffElements,
   type Element,
-  multihomedElements,
   networkElements,
   planFirewall,
-  portElements,
   removeTableScript,
   tableScript,
   wantedElements,
 } from "../../../src/plan/firewall.ts";
 import { planNetwork } from "../../../src/plan/network-request.ts";
-import { bridgeKey, endpointOf, idOf, ipv6, mappingOf, networkOf, networkRequest } from "../../support/values.ts";
+import { bridgeKey, endpointOf, ipv6, mappingOf, networkOf, networkRequest } from "../../support/values.ts";
 import { WorldNft } from "../../support/world-nft.ts";
 
 const mark = 0x0100_0000;
 const bridge = "tsb-a1000000000";
-const plain = (elements: readonly Element[]): object => JSON.parse(JSON.stringify(bySet(elements)));
 
 import { errnoOf } from "../../support/errno.ts";
+
 describe("the firewall's scripts", () => {
   const wanted = wantedElements({
     networks: [networkOf({ ipv6 })],
@@ -232,4 +229,3 @@ describe("text from a request", () => {
     }
   }
 });
-

@@ -9,7 +9,6 @@ import {
 } from "../../../src/plan/firewall.ts";
 import { bridgeKey, endpointOf, idOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
 
-const _mark = 0x0100_0000;
 const bridge = "tsb-a1000000000";
 const plain = (elements: readonly Element[]): object => JSON.parse(JSON.stringify(bySet(elements)));
 

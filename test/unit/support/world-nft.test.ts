@@ -1,10 +1,8 @@
 import { expect } from "chai";
-import { bySet, type Element, tableScript } from "../../../src/plan/firewall.ts";
+import { tableScript } from "../../../src/plan/firewall.ts";
 import { WorldNft } from "../../support/world-nft.ts";
 
 const mark = 0x0100_0000;
-const _bridge = "tsb-a1000000000";
-const _plain = (elements: readonly Element[]): object => JSON.parse(JSON.stringify(bySet(elements)));
 
 import { errnoOf } from "../../support/errno.ts";
 

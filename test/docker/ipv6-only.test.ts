@@ -1,0 +1,38 @@
+import { execFileSync } from "node:child_process";
+import { expect } from "chai";
+import { Container } from "../support/container.ts";
+import { useHost } from "../support/docker-suite.ts";
+import { client } from "../support/outside.ts";
+import { driver } from "../support/plugin.ts";
+import { ask, everything, ping, reachable } from "../support/probe.ts";
+
+/** The first version of Docker that can leave IPv4 out of a network. */
+const firstVersion = 28;
+
+/** "Docker version 20.10.24+dfsg1, build 297e128". */
+const dockerVersion = Number(/version (\d+)/.exec(execFileSync("dockerd", ["--version"], { encoding: "utf8" }))?.[1]);
+
+(dockerVersion >= firstVersion ? describe : describe.skip)("networks with IPv6 only", () => {
+  const host = useHost();
+  const create = (name: string, ...args: string[]) =>
+    host().docker("network", "create", "-d", driver, "--ipv4=false", "--ipv6", ...args, name);
+
+  it("connect containers with each other, the outside and whoever asks for a published port", async () => {
+    await host().outside.serve();
+    await create("six", "--subnet", "fd00:86::/64");
+    const a = await Container.run(host(), { network: "six", serve: true }, "--name", "alpha", "-p", "8080:80");
+    const b = await Container.run(host(), { network: "six" });
+    expect(await b.ipv4("six")).to.equal("");
+    expect(await reachable(b, await a.ipv6("six"))).to.deep.equal(everything);
+    expect((await b.execInside("ping", "-c", "1", "-W", "2", "alpha")).stdout).to.include("1 packets received");
+    expect(await ask(b, "tcp", client.ipv6)).to.equal(host().ipv6);
+    expect(await ask(host().outside.client, "tcp", host().ipv6, 8080)).to.equal(client.ipv6);
+  });
+
+  it("get a subnet of their own from the plugin's IPAM", async () => {
+    await create("pool", "--ipam-driver", "tsnet");
+    const a = await Container.run(host(), { network: "pool" });
+    const b = await Container.run(host(), { network: "pool" });
+    await ping(b, await a.ipv6("pool"));
+  });
+});
