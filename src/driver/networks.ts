@@ -7,7 +7,7 @@ import type { Network } from "../plan/network.ts";
 import { difference, type NetworkRequest, networkConflict, planNetwork } from "../plan/network-request.ts";
 import type { Observed, ObservedLink } from "../plan/observed.ts";
 import { parseBridgeOptions } from "../plan/options.ts";
-import { isDockerLink, removedGroup } from "../plan/reconcile.ts";
+import { removedGroup } from "../plan/reconcile.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Forwarding } from "./forwarding.ts";
@@ -160,7 +160,7 @@ export class Networks {
 /** Why a link that exists cannot be the network's bridge; "" if it can. */
 function whyNotUse(link: ObservedLink, network: Network): string {
   if (link.kind !== "bridge") return `existing interface ${link.name} is not a bridge`;
-  if (isDockerLink(link.name)) return `the bridge ${link.name} belongs to Docker's own driver`;
+
   const owner = parseLinkAlias(link.alias);
   if (owner !== undefined && owner.id !== network.id) return `the bridge ${link.name} belongs to network ${owner.id}`;
   return owner === undefined && link.name === bridgeName(network.id)

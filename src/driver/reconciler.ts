@@ -1,7 +1,7 @@
 import { explain } from "../errors.ts";
-import { parseLinkAlias } from "../net/names.ts";
+import { isDockerLink, parseLinkAlias } from "../net/names.ts";
 import type { ObservedLink } from "../plan/observed.ts";
-import { dockerLinks, isDockerLink, planReconcile, removedGroup } from "../plan/reconcile.ts";
+import { dockerLinks, planReconcile, removedGroup } from "../plan/reconcile.ts";
 import type { Collector } from "./collector.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Forwarding } from "./forwarding.ts";

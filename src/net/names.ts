@@ -30,3 +30,6 @@ const reservedNames: readonly string[] = [".", "..", "all", "default"];
 /** Whether the text can be the name of a link: dev_valid_name() in net/core/dev.c, without what a shell or nft could misread. */
 export const isLinkName = (text: string): boolean =>
   /^[A-Za-z0-9_.@-]{1,15}$/.test(text) && !reservedNames.includes(text);
+
+/** Whether a bridge of this name is Docker's own. */
+export const isDockerLink = (name: string): boolean => /^(docker0|docker_gwbridge|br-[0-9a-f]{12})$/.test(name);

@@ -1,7 +1,7 @@
 /** The options of `docker network create -o KEY=VALUE`, for mode bridge: Docker's own names and meanings. */
 import { TsnetError } from "../errors.ts";
 import { type Family, parseIp } from "../net/cidr.ts";
-import { isLinkName } from "../net/names.ts";
+import { isDockerLink, isLinkName } from "../net/names.ts";
 import { nearest } from "../net/nearest.ts";
 
 /** What the options of a bridge network say; absent means the default. */
@@ -30,7 +30,7 @@ type Parse = (value: string) => BridgeOptions;
 const bridge = (name: string): string => `com.docker.network.bridge.${name}`;
 
 const parsers: Readonly<Record<string, Parse>> = {
-  [bridge("name")]: (value) => ({ bridge: linkName(value) }),
+  [bridge("name")]: (value) => ({ bridge: bridgeLinkName(value) }),
   [bridge("enable_icc")]: (value) => ({ icc: goBoolean(value) }),
   [bridge("enable_ip_masquerade")]: (value) => ({ masquerade: goBoolean(value) }),
   [bridge("inhibit_ipv4")]: (value) => ({ inhibitIpv4: goBoolean(value) }),
@@ -98,6 +98,10 @@ function mtu(value: string): number {
 
 function linkName(value: string): string {
   return isLinkName(value) ? value : fail("expected the name of a link: 1 to 15 of the characters A-Z a-z 0-9 . _ - @");
+}
+
+function bridgeLinkName(value: string): string {
+  return isDockerLink(value) ? fail("a bridge of this name is Docker's own") : linkName(value);
 }
 
 /** Docker appends a number, so that at most 12 characters leave room for it. */

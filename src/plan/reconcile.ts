@@ -7,7 +7,7 @@
  * operation is handed over; an operation of ours that comes too late finds its work done.
  */
 import { parseHostAddress } from "../net/cidr.ts";
-import { containerVethName, hostVethName, linkAlias, parseLinkAlias } from "../net/names.ts";
+import { containerVethName, hostVethName, isDockerLink, linkAlias, parseLinkAlias } from "../net/names.ts";
 import { bridgeAddresses, planBridge } from "./bridge.ts";
 import type { Endpoint, Network } from "./network.ts";
 import type { Observed, ObservedLink } from "./observed.ts";
@@ -115,9 +115,6 @@ export const unfinishedGroup = 0x74736e66;
 /** Docker's own bridges: `docker0`, `docker_gwbridge`, and `br-` with twelve digits of a network's ID. */
 export const dockerLinks = (links: readonly ObservedLink[]): string[] =>
   links.filter(({ kind, name }) => kind === "bridge" && isDockerLink(name)).map(({ name }) => name);
-
-/** Whether a bridge of this name is Docker's own. */
-export const isDockerLink = (name: string): boolean => /^(docker0|docker_gwbridge|br-[0-9a-f]{12})$/.test(name);
 
 /**
  * What has become of an endpoint. "alive": its sandbox exists, or the container's end of its links is in a namespace that lives;

@@ -1,41 +1,29 @@
 /** `npm run bench`: tsnet and Docker's own bridge in turn, on one dockerd; prints the table and writes docs/benchmarks.md. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Host } from "../support/host.ts";
 import { loadImage } from "../support/image.ts";
-import { until } from "../support/poll.ts";
 import { setUp } from "../support/setup.ts";
 import { dockerFigures } from "./docker-figures.ts";
-import { driverFigures, residentMb } from "./driver-figures.ts";
+import { driverFigures, residentMib } from "./driver-figures.ts";
 import { type Figure, formatTable } from "./figures.ts";
+import { StallMonitor } from "./stall.ts";
 
-const monitor = fileURLToPath(new URL("stall-monitor.mjs", import.meta.url));
 const page = fileURLToPath(new URL("../../docs/benchmarks.md", import.meta.url));
-
-/** The longest stall of the plugin's event loop since the first SIGUSR2. */
-async function longestStall(host: Host, file: string): Promise<number> {
-  process.kill(host.plugin.pid, "SIGUSR2");
-  return await until("the monitor has written", 5000, () => Number(readFileSync(file, "utf8")));
-}
 
 async function measure(): Promise<{ figures: Figure[]; docker: string }> {
   await using host = await Host.create();
-  const stallFile = `${host.directory}/stall`;
-  await host.plugin.start({ NODE_OPTIONS: `--import=${monitor}`, BENCH_STALL_FILE: stallFile });
+  const stall = new StallMonitor(host);
+  await host.plugin.start({ ...stall.settings, TSNET_LOG_LEVEL: "debug" });
   await host.dockerd.start();
   await loadImage(host);
-  const idleMb = residentMb(host);
-  process.kill(host.plugin.pid, "SIGUSR2");
-  const figures = await dockerFigures(host);
-  const stall = await longestStall(host, stallFile);
-  figures.push(...(await driverFigures(host, idleMb)));
-  figures.push({
-    name: "longest stall of the main event loop",
-    unit: "ms",
-    tsnet: [stall],
-    limit: { of: "max", value: 20 },
-  });
+  const idle: Figure = {
+    ...{ name: "resident memory, idle", unit: "MiB", tsnet: [residentMib(host)] },
+    limit: { of: "max", value: 110 },
+  };
+  stall.begin();
+  const figures = [...(await dockerFigures(host)), ...(await driverFigures(host, stall)), idle];
   return { figures, docker: await host.docker("version", "--format", "{{.Server.Version}}") };
 }
 

@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
@@ -6,14 +5,15 @@ import { client } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
 import { ask, everything, ping, reachable } from "../support/probe.ts";
 
-/** The first version of Docker that can leave IPv4 out of a network. */
-const firstVersion = 28;
+/** Docker 28, the first version that can leave IPv4 out of a network. */
+const firstApiVersion = 1.48;
 
-/** "Docker version 20.10.24+dfsg1, build 297e128". */
-const dockerVersion = Number(/version (\d+)/.exec(execFileSync("dockerd", ["--version"], { encoding: "utf8" }))?.[1]);
-
-(dockerVersion >= firstVersion ? describe : describe.skip)("networks with IPv6 only", () => {
+describe("networks with IPv6 only", () => {
   const host = useHost();
+  before(async function () {
+    const { ApiVersion } = await host().dockerd.api("GET", "/version");
+    if (Number(ApiVersion) < firstApiVersion) this.skip();
+  });
   const create = (name: string, ...args: string[]) =>
     host().docker("network", "create", "-d", driver, "--ipv4=false", "--ipv6", ...args, name);
 

@@ -19,6 +19,7 @@ const startDeadlineMs = 15_000;
 export class Plugin {
   readonly #host: Host;
   #daemon: Daemon | undefined;
+  #settings: NodeJS.ProcessEnv = {};
 
   constructor(host: Host) {
     this.#host = host;
@@ -33,8 +34,9 @@ export class Plugin {
     return `${this.#host.directory}/tsnet`;
   }
 
-  /** Starts it and waits until it answers; `settings` are further environment variables. */
-  async start(settings: NodeJS.ProcessEnv = {}): Promise<void> {
+  /** Starts it and waits until it answers; `settings` are further environment variables, by default those of the last start. */
+  async start(settings: NodeJS.ProcessEnv = this.#settings): Promise<void> {
+    this.#settings = settings;
     const env = { ...process.env, TSNET_SOCKET: socketInside, TSNET_STATE_DIR: this.stateDirectory, ...settings };
     const daemon = await this.#host.namespace.start([process.execPath, main], this.logFile, env);
     this.#daemon = daemon;
@@ -85,7 +87,7 @@ export class Plugin {
   }
 
   /** Lines of the log with this level or worse: 40 is warn, 50 is error. */
-  logged(level: number): { level: number; msg: string }[] {
+  logged(level: number): { level: number; msg: string; [field: string]: unknown }[] {
     const lines = readFileSync(this.logFile, "utf8")
       .split("\n")
       .filter((line) => line.startsWith("{"));

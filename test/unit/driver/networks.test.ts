@@ -137,7 +137,7 @@ describe("networks", () => {
       "br-0123456789ab",
       "bridge",
       "",
-      "the bridge br-0123456789ab belongs to Docker's own driver",
+      "failed to parse com.docker.network.bridge.name value: br-0123456789ab (a bridge of this name is Docker's own)",
     ],
     [
       "another network's bridge",
