@@ -22,16 +22,22 @@ function isInstalled() {
   );
 }
 
-function install() {
-  const arguments_ = ["ci", "--no-audit", "--no-fund"];
+function runNpm(...words) {
   const npm = process.env.npm_execpath;
-  const { status } = npm
-    ? spawnSync(process.execPath, [npm, ...arguments_], { cwd: root, stdio: "inherit" })
-    : spawnSync("npm", arguments_, { cwd: root, stdio: "inherit" });
-  if (status !== 0) {
-    console.error("tsnet: npm ci has failed; see above. Nothing was run.");
-    process.exit(1);
-  }
+  const [file, ...before] = npm ? [process.execPath, npm] : ["npm"];
+  spawnSync(file, [...before, ...words, "--no-audit", "--no-fund"], { cwd: root, stdio: "inherit" });
+}
+
+/**
+ * npm 12 refuses `npm ci` where package-lock.json lacks an optional package, be it one for another operating system, and removes
+ * node_modules first; `npm install` takes the locked versions all the same.
+ */
+function install() {
+  runNpm("ci");
+  if (!isInstalled()) runNpm("install", "--no-save");
+  if (isInstalled()) return;
+  console.error("tsnet: npm could not install the packages of package-lock.json; see above. Nothing was run.");
+  process.exit(1);
 }
 
 if (!isInstalled()) install();

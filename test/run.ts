@@ -3,14 +3,13 @@
  * the end, and exits with 1 if anything failed, a change to the machine included.
  */
 import { spawn } from "node:child_process";
-import { globSync, mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { exitOf } from "./support/commands.ts";
 import { compare, runMarker, snapshotFiles, snapshotMachine } from "./support/leftovers.ts";
 import { until } from "./support/poll.ts";
 import type { Totals } from "./support/reporter.ts";
-import { removeDirectory, sweep } from "./support/scratch.ts";
+import { makeDirectory, newName, removeDirectory, sweep } from "./support/scratch.ts";
 import { setUp } from "./support/setup.ts";
 
 /** How a ring's mocha is started. */
@@ -55,7 +54,7 @@ async function runRing(name: string, ring: Ring): Promise<Totals> {
   const files = globSync(`test/${name}/**/*.test.ts`, { cwd: root });
   if (files.length === 0) return { passed: 0, failed: 0 };
   console.log(`\n${name}`);
-  const scratch = mkdtempSync(join(tmpdir(), "tsnet-totals-"));
+  const scratch = makeDirectory(newName());
   try {
     return await runMocha(ring, files, join(scratch, "totals.json"));
   } finally {

@@ -98,6 +98,8 @@ export async function listen(app: Express, path: string): Promise<Server> {
     const listening = app.listen(path, (error?: Error) => (error === undefined ? resolve(listening) : reject(error)));
     listening.once("error", reject);
   });
+  // dockerd keeps connections for later; one that we close just as it calls costs it a second, and its retry has no body.
+  server.keepAliveTimeout = 0;
   await chmod(path, 0o600);
   return server;
 }

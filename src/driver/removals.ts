@@ -3,9 +3,9 @@ import type { Kernel } from "./kernel.ts";
 import type { Log } from "./log.ts";
 
 /** How long removed links wait for others, so that all are deleted by one request: recipes G. */
-const quietMs = 250;
+const quietMs = 500;
 /** The longest that the first of them waits. */
-const longestMs = 1000;
+const longestMs = 3000;
 
 /** Deletes the links that have been taken out of use, soon and together. */
 export class Removals {

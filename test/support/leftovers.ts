@@ -2,6 +2,7 @@
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { attempt } from "./commands.ts";
 import { listProcesses, readProc } from "./processes.ts";
+import { leftNames, prefix } from "./scratch.ts";
 
 /** One kind of state each, as a list of lines; undefined where the program that lists it is not installed. */
 export type Snapshot = Readonly<Record<string, readonly string[] | undefined>>;
@@ -22,7 +23,7 @@ const directories = [
   "/root",
 ];
 
-/** Where every program leaves files: only names that are ours count. */
+/** Where every program leaves files: only names that are ours count, and of scratch.ts only those whose owner is gone. */
 const temporary = ["/tmp", "/var/tmp"];
 
 /** Tables, links and processes: what must be as it was, also after the installation of packages. */
@@ -40,13 +41,17 @@ export async function snapshotMachine(): Promise<Snapshot> {
       .split("\n")
       .map((line) => line.split(" ").slice(3, 5).join(" ")),
     processes: ownProcesses(),
-    cgroups: globSync(["/sys/fs/cgroup/{docker,tsnet-test-*}", "/sys/fs/cgroup/*/{docker,tsnet-test-*}"]),
+    cgroups: globSync(["/sys/fs/cgroup/docker", "/sys/fs/cgroup/*/docker"]),
+    scratch: leftNames(),
   };
 }
 
 export function snapshotFiles(): Snapshot {
   const entries = directories.filter((path) => existsSync(path)).map((path) => [path, readdirSync(path)]);
-  const ours = temporary.map((path) => [path, readdirSync(path).filter((name) => name.startsWith("tsnet"))]);
+  const ours = temporary.map((path) => [
+    path,
+    readdirSync(path).filter((name) => name.startsWith("tsnet") && !name.startsWith(prefix)),
+  ]);
   return Object.fromEntries([...entries, ...ours]);
 }
 

@@ -3,11 +3,22 @@
  * later run can remove what a killed one has left, and never touches what a running one uses.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { until } from "./poll.ts";
 import { readProcess } from "./processes.ts";
 
-const prefix = "tsnet-test";
+/** Begins all of these names. */
+export const prefix = "tsnet-test";
 
 /** Not /tmp: that may be a tmpfs, and images and databases belong on a disk. */
 const directories = "/var/tmp";
@@ -16,12 +27,15 @@ const cgroups = "/sys/fs/cgroup";
 /** Killed processes take a moment to end. */
 const sweepDeadlineMs = 10_000;
 
-/** "tsnet-test-PID-START-RANDOM": pid and start time of the owner, which together are never used again. */
-const namePattern = new RegExp(`^${prefix}-(\\d+)-(\\d+)-[0-9a-f]+$`);
+/** Number of this process' pid namespace: what another namespace calls 4711 is somebody else's process. */
+const pidNamespace = statSync("/proc/self/ns/pid").ino;
+
+/** "tsnet-test-NAMESPACE-PID-START-RANDOM": namespace, pid and start time name one owner, and are never used again. */
+const namePattern = new RegExp(`^${prefix}-${pidNamespace}-(\\d+)-(\\d+)-[0-9a-f]+$`);
 
 /** A name for a directory and a control group of this process. */
 export const newName = (): string =>
-  `${prefix}-${process.pid}-${readProcess(process.pid)?.startTicks ?? 0}-${randomBytes(4).toString("hex")}`;
+  `${prefix}-${pidNamespace}-${process.pid}-${readProcess(process.pid)?.startTicks ?? 0}-${randomBytes(4).toString("hex")}`;
 
 export function makeDirectory(name: string): string {
   const path = `${directories}/${name}`;
@@ -79,8 +93,8 @@ export async function sweep(): Promise<void> {
   });
 }
 
-/** Names whose owner is gone. */
-function leftNames(): string[] {
+/** Names of directories and control groups whose owner was in this pid namespace, and is gone. */
+export function leftNames(): string[] {
   const paths = globSync([`${directories}/${prefix}-*`, `${cgroups}/${prefix}-*`, `${cgroups}/*/${prefix}-*`]);
   return [...new Set(paths.map((path) => path.slice(path.lastIndexOf("/") + 1)))].filter((name) => {
     const [, pid, start] = namePattern.exec(name) ?? [];

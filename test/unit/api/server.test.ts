@@ -95,6 +95,12 @@ describe("the socket", () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
+  it("keeps the connections that dockerd keeps for later", async () => {
+    const server = await listen(app, join(directory, "kept.sock"));
+    expect(server.keepAliveTimeout).to.equal(0);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   it("takes the place of a stale one", async () => {
     const path = join(directory, "stale.sock");
     const dying = createServer();
