@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { type Logger, pino } from "pino";
 import { methodsOf } from "./api/methods.ts";
-import { createApp, listen } from "./api/server.ts";
+import { closeServer, createApp, listen } from "./api/server.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { Collector } from "./driver/collector.ts";
 import { Endpoints } from "./driver/endpoints.ts";
@@ -92,8 +92,7 @@ async function main(): Promise<void> {
 
   const stop = async (signal: string): Promise<void> => {
     log.info({ signal }, "stopping; running containers keep their network");
-    server.close();
-    server.closeIdleConnections();
+    await closeServer(server);
     await driver.reconciler.stop();
     await driver.removals.flush();
     await store.close();

@@ -19,15 +19,16 @@ export interface Drivers {
 export interface Method {
   /** Whether it can be answered before the state is restored. */
   readonly isImmediate: boolean;
-  readonly run: (body: unknown) => Promise<object>;
+  /** @param overdue aborted when the request has been answered with a timeout */
+  readonly run: (body: unknown, overdue: AbortSignal) => Promise<object>;
 }
 
 /** A method without arguments, whose answer does not depend on any state: its body is empty. */
 const constant = (answer: object): Method => ({ isImmediate: true, run: async () => answer });
 
-const method = <T>(shape: z.ZodType<T>, run: (request: T) => Promise<unknown>): Method => ({
+const method = <T>(shape: z.ZodType<T>, run: (request: T, overdue: AbortSignal) => Promise<unknown>): Method => ({
   isImmediate: false,
-  run: async (body) => ((await run(parseBody(shape, body))) ?? {}) as object,
+  run: async (body, overdue) => ((await run(parseBody(shape, body), overdue)) ?? {}) as object,
 });
 
 /** All methods, by the path under which Docker calls them. */
@@ -46,7 +47,9 @@ function networkMethods({ networks, scope }: Drivers): Record<string, Method> {
     "NetworkDriver.GwAllocCheck": method(requests.gwAllocCheck, async (request) => networks.checkGateways(request)),
     "NetworkDriver.AllocateNetwork": method(requests.allocateNetwork, async ({ options }) => ({ Options: options })),
     "NetworkDriver.FreeNetwork": method(requests.networkOnly, async () => {}),
-    "NetworkDriver.CreateNetwork": method(requests.createNetwork, (request) => networks.create(request)),
+    "NetworkDriver.CreateNetwork": method(requests.createNetwork, (request, overdue) =>
+      networks.create(request, overdue),
+    ),
     "NetworkDriver.DeleteNetwork": method(requests.networkOnly, ({ network }) => networks.delete(network)),
     "NetworkDriver.DiscoverNew": method(requests.discover, async () => {}),
     "NetworkDriver.DiscoverDelete": method(requests.discover, async () => {}),

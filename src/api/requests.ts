@@ -67,7 +67,10 @@ export const join = z
   .object({
     NetworkID: id,
     EndpointID: id,
-    SandboxKey: z.string().regex(/^\/[\w./-]+$/, "expected the absolute path of a network namespace"),
+    SandboxKey: z
+      .string()
+      .max(4095)
+      .regex(/^\/[\w./-]+$/, "expected the absolute path of a network namespace"),
     Options: sandboxOptions,
   })
   .transform(({ NetworkID, EndpointID, SandboxKey }) => ({

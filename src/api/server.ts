@@ -33,8 +33,9 @@ export function createApp({ methods, ready, log, deadlineMs = defaultDeadlineMs 
   for (const [name, method] of Object.entries(methods)) {
     app.post(`/${name}`, async (request, response) => {
       const startedAt = performance.now();
+      const run = async (overdue: AbortSignal) => method.run(parseJson(request.body), overdue);
       const begin = method.isImmediate ? Promise.resolve() : ready;
-      response.json(await withDeadline(async () => method.run(parseJson(request.body)), begin, name, deadlineMs));
+      response.json(await withDeadline(run, begin, name, deadlineMs));
       log.debug({ method: name, ms: round(performance.now() - startedAt) }, "answered");
     });
   }
@@ -60,28 +61,30 @@ const reportError =
     response.status(status).json(body);
   };
 
-/** Runs `work` once `ready`, unless the deadline has passed by then: nothing is begun that has been answered already. */
+/**
+ * Runs `work` once `ready`, unless the deadline has passed by then: nothing is begun that has been answered already. Work that
+ * is overdue learns it by the signal.
+ */
 async function withDeadline<T>(
-  work: () => Promise<T>,
+  work: (overdue: AbortSignal) => Promise<T>,
   ready: Promise<void>,
   name: string,
   deadlineMs: number,
 ): Promise<T> {
-  let isOver = false;
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      isOver = true;
-      reject(
-        new TsnetError(
-          "timeout",
-          `${name} took longer than ${deadlineMs / 1000} s; see the log of tsnet for what holds it up`,
-        ),
-      );
-    }, deadlineMs);
-  });
+  const overdue = new AbortController();
+  const { promise: deadline, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const what = `${name} took longer than ${deadlineMs / 1000} s; see the log of tsnet for what holds it up`;
+    const error = new TsnetError("timeout", what);
+    overdue.abort(error);
+    reject(error);
+  }, deadlineMs);
+  const begin = (): Promise<T> => {
+    overdue.signal.throwIfAborted();
+    return work(overdue.signal);
+  };
   try {
-    return await Promise.race([ready.then(() => (isOver ? deadline : work())), deadline]);
+    return await Promise.race([ready.then(begin), deadline]);
   } finally {
     clearTimeout(timer);
   }
@@ -102,6 +105,15 @@ export async function listen(app: Express, path: string): Promise<Server> {
   server.keepAliveTimeout = 0;
   await chmod(path, 0o600);
   return server;
+}
+
+/** Stops listening, and waits until the requests that are under way are answered: dockerd would repeat them without a body. */
+export async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const idle = setInterval(() => server.closeIdleConnections(), 20);
+  server.closeIdleConnections();
+  await closed;
+  clearInterval(idle);
 }
 
 async function removeStale(path: string): Promise<void> {

@@ -164,13 +164,16 @@ export class Endpoints {
     };
     await withRollback(async (undo) => {
       undo(releaseUnrecorded);
+      // After the record is back: a table that is put back whole is made from the records.
+      let revert = (): Promise<void> => Promise.resolve();
+      undo(() => revert());
       if (difference(after, before) !== "") {
         undo(() => state.saveEndpoint(before));
         await state.saveEndpoint(after);
       }
       // In the turn in which the record shows: of two endpoints of a container that change at once, the later sees the other.
       const elements = [this.#elements(before, before), this.#elements(before, after)] as const;
-      undo(() => firewall.change(elements[1], elements[0]));
+      revert = () => firewall.change(elements[1], elements[0]);
       await firewall.change(...elements);
     });
     await releaseUnrecorded();

@@ -1,7 +1,7 @@
-import { during, TsnetError } from "../errors.ts";
+import { during, explain, TsnetError } from "../errors.ts";
 import { overlaps, parseCidr, parseHostAddress } from "../net/cidr.ts";
 import { bridgeName, parseLinkAlias } from "../net/names.ts";
-import { planBridge, planBridgeRemoval } from "../plan/bridge.ts";
+import { bridgeAddresses, planBridge, planBridgeRemoval } from "../plan/bridge.ts";
 import { networkElements } from "../plan/firewall.ts";
 import type { Network } from "../plan/network.ts";
 import { difference, type NetworkRequest, networkConflict, planNetwork } from "../plan/network-request.ts";
@@ -46,9 +46,10 @@ export class Networks {
 
   /**
    * Makes a network, or, if it exists with the same content, makes sure that it is all there.
+   * @param overdue aborted when Docker has been told that it failed: then the network is taken back, since Docker will not ask
    * @throws TsnetError "invalid" or "conflict"; then nothing was changed
    */
-  create(request: NetworkRequest): Promise<void> {
+  create(request: NetworkRequest, overdue?: AbortSignal): Promise<void> {
     const { locks, log } = this.#needs;
     return locks.exclusive(request.id, () =>
       // Two networks at once must not both find the same subnet free.
@@ -56,27 +57,30 @@ export class Networks {
         const { network, ignored } = planNetwork(request);
         if (ignored.length > 0)
           log.warn({ network: network.id, options: ignored }, "options of Docker's that tsnet ignores");
-        await this.#create(network);
+        overdue?.throwIfAborted();
+        await this.#create(network, overdue);
       }),
     );
   }
 
-  async #create(asked: Network): Promise<void> {
+  async #create(asked: Network, overdue: AbortSignal | undefined): Promise<void> {
     const { state } = this.#needs;
     if (state.removing.has(asked.id)) await this.#removeIfKnown(asked.id);
     const known = state.network(asked.id);
     if (known !== undefined) {
-      const differs = difference({ ...asked, adopted: known.adopted, ready: known.ready }, known);
+      const { adopted, kept, ready } = known;
+      const differs = difference({ ...asked, adopted, kept, ready }, known);
       if (differs !== "") throw new TsnetError("conflict", `network ${asked.id} exists, and its ${differs}`);
       return this.#ensure(known);
     }
     const conflict = networkConflict(asked, state.networks());
     if (conflict !== "") throw new TsnetError("conflict", conflict);
-    const network = { ...asked, adopted: await this.#checkLinks(asked) };
+    const network = { ...asked, ...(await this.#checkLinks(asked)) };
     await withRollback(async (undo) => {
       undo(() => this.#remove(network));
       await state.saveNetwork(network);
       await this.#ensure(network);
+      overdue?.throwIfAborted();
       await state.saveNetwork({ ...network, ready: true });
     });
   }
@@ -92,17 +96,19 @@ export class Networks {
 
   /**
    * Compares the network with the links of the host.
-   * @returns whether its bridge exists, and is the user's
+   * @returns whether its bridge exists, and is the user's, and which of its addresses are there already
    * @throws TsnetError "conflict" that names the link in the way
    */
-  async #checkLinks(network: Network): Promise<boolean> {
+  async #checkLinks(network: Network): Promise<Pick<Network, "adopted" | "kept">> {
     const observed = await this.#needs.kernel.observe();
     const link = observed.links.find(({ name }) => name === network.bridge);
     const inTheWay = link === undefined ? "" : whyNotUse(link, network);
     if (inTheWay !== "") throw new TsnetError("conflict", inTheWay);
     const clash = overlappingLink(network, observed);
     if (clash !== "") throw new TsnetError("conflict", clash);
-    return link !== undefined && parseLinkAlias(link.alias) === undefined;
+    if (link === undefined || parseLinkAlias(link.alias) !== undefined) return { adopted: false, kept: [] };
+    const held = new Set(observed.addresses.flatMap((found) => (found.link === link.index ? [found.address] : [])));
+    return { adopted: true, kept: bridgeAddresses(network).filter((address) => held.has(address)) };
   }
 
   /**
@@ -116,7 +122,14 @@ export class Networks {
 
   /** Takes back the networks whose creation was cut off by a crash: Docker had no answer, and will ask again or give up. */
   async removeUnready(): Promise<void> {
-    for (const { id, ready } of [...this.#needs.state.networks()]) if (!ready) await this.delete(id);
+    const { state, log } = this.#needs;
+    for (const { id, ready } of [...state.networks()]) {
+      if (ready) continue;
+      // One that cannot be removed must not keep the others from starting; the reconciler tries again.
+      await this.delete(id).catch((error: unknown) => {
+        log.error({ network: id, error: explain(error) }, "an unfinished network could not be removed yet");
+      });
+    }
   }
 
   /** The removals that have failed, by ID: Docker has forgotten what it asked for, and does not ask again. */

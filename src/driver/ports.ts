@@ -44,12 +44,12 @@ export class Ports {
 
   /**
    * Holds the ports of mappings that are recorded, after a restart.
-   * @returns those that somebody else has taken meanwhile
+   * @returns why it could not have some of them, in Docker's words
    */
-  async restore(mappings: readonly PortMapping[]): Promise<PortMapping[]> {
-    const lost: PortMapping[] = [];
+  async restore(mappings: readonly PortMapping[]): Promise<TsnetError[]> {
+    const lost: TsnetError[] = [];
     for (const mapping of mappings) {
-      await this.#kernel.reservePorts([hostPortOf(mapping)]).catch(() => lost.push(mapping));
+      await this.#kernel.reservePorts([hostPortOf(mapping)]).catch((error) => lost.push(portError(mapping, error)));
     }
     return lost;
   }

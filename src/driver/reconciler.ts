@@ -78,9 +78,12 @@ export class Reconciler {
     const { links } = await kernel.observe();
     await firewall.install(dockerLinks(links));
     const lost = await ports.restore([...state.endpoints()].flatMap((endpoint) => endpoint.ports));
-    for (const mapping of lost) log.error({ mapping }, "somebody else has taken a published port while tsnet was away");
+    for (const error of lost) log.error({ error: explain(error) }, "a published port could not be held again");
     await networks.removeUnready();
     await this.#run(new Set(["links", "endpoints"]));
+    // What died with the host is swept by now: containers that are left have been running all the time.
+    const inUse = new Set([...state.endpoints()].map((endpoint) => endpoint.network));
+    for (const network of state.networks()) if (inUse.has(network.id)) await this.#needs.forwarding.ensure(network);
     this.#interval = setInterval(() => this.#schedule(everything), intervalMs);
   }
 

@@ -1,4 +1,5 @@
 /** Links, their addresses and routes: idempotent effects on one network namespace. */
+import { existsSync } from "node:fs";
 import { hasErrno, TsnetError } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
 import type {
@@ -24,6 +25,9 @@ export const removalGroup = 0x74736e65;
  */
 const unfinishedGroup = 0x74736e66;
 
+/** There while br_netfilter is loaded: net/bridge/br_netfilter_hooks.c. */
+const bridgeNetfilter = "/proc/sys/net/bridge";
+
 const unfinished: Attribute = [ifla.group, u32(unfinishedGroup)];
 
 /** What marks every alias of ours. */
@@ -41,11 +45,16 @@ export class Links {
   }
 
   ensureBridge(op: EnsureBridge): void {
+    if (op.nfCall && !existsSync(bridgeNetfilter)) {
+      const what = "containers can be kept apart (enable_icc=false) only with the kernel module br_netfilter";
+      throw new TsnetError("kernel", `${what}, which is not loaded: modprobe br_netfilter`);
+    }
     if (op.alias === null) this.#useBridge(op);
     else this.#ensureOwnBridge(op, op.alias);
   }
 
   #ensureOwnBridge(op: EnsureBridge, alias: string): void {
+    this.#masters.delete(op.name);
     const attributes: Attribute[] = [[ifla.address, encodeMac(op.mac)], bridgeOf(op.nfCall)];
     // the MTU is not given to the creation: only a later change makes the bridge keep it when ports come (br_change_mtu())
     const finish: Attribute[] = [...aliasOf(alias), ...mtuOf(op.mtuBytes)];
@@ -89,9 +98,20 @@ export class Links {
       return this.#create(op.name, { up: true, attributes }, op.peer);
     } catch (error) {
       this.#masters.delete(op.master);
-      if (known === undefined || (error instanceof TsnetError && error.code === "conflict")) throw error;
+      const isConflict = error instanceof TsnetError && error.code === "conflict";
+      if (isConflict ? !this.#clearEarlier(op) : known === undefined) throw error;
       return this.#createPair(op);
     }
+  }
+
+  /**
+   * The same endpoint again, while its earlier pair waits for deletion: the container's end has its name still.
+   * @returns whether that was in the way, and is no more
+   */
+  #clearEarlier({ name, peer, peerAlias }: EnsureVeth): boolean {
+    if (this.#rtnetlink.getLink({ name }) || this.#rtnetlink.getLink({ name: peer })?.alias !== peerAlias) return false;
+    this.flushRemoved();
+    return this.#rtnetlink.getLink({ name: peer }) === undefined;
   }
 
   ensurePort(op: EnsurePort): void {
@@ -116,8 +136,9 @@ export class Links {
   /** One link of RemoveLinks. */
   removeLink({ name, alias }: RemoveLinks["links"][number]): void {
     const link = this.#rtnetlink.getLink({ name });
-    if (!link) return;
-    if (!isOurs(link, alias)) throw conflict(link, `is not tsnet's ${alias}`);
+    // A link of somebody else's has the name now: ours is gone, and this one is none of our business.
+    if (!link || !isOurs(link, alias)) return;
+    this.#masters.delete(name);
     ignoring(["ENODEV"], () => this.#takeOut(link));
   }
 

@@ -25,7 +25,7 @@ function isNamespace(path: string): boolean {
     return statfsSync(path).type === nsfsMagic;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return false;
+    if (code !== undefined && ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"].includes(code)) return false;
     throw fileError(path, error);
   }
 }

@@ -1,6 +1,10 @@
+/** Longer than any known word; the work grows with the length. */
+const longestWord = 64;
+
 /** The known word that is most like the given one, by edit distance; for "did you mean". */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  const distances = known.map((candidate) => ({ candidate, distance: editDistance(word, candidate) }));
+  const beginning = word.slice(0, longestWord);
+  const distances = known.map((candidate) => ({ candidate, distance: editDistance(beginning, candidate) }));
   return distances.reduce((best, next) => (next.distance < best.distance ? next : best), {
     candidate: undefined as string | undefined,
     distance: Number.POSITIVE_INFINITY,

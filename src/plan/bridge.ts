@@ -1,5 +1,4 @@
 /** What a bridge network and its endpoints need in the kernel, besides the firewall. */
-import { parseHostAddress } from "../net/cidr.ts";
 import { containerVethName, hostVethName, linkAlias } from "../net/names.ts";
 import type { Endpoint, Network } from "./network.ts";
 import type { Op } from "./op.ts";
@@ -16,7 +15,14 @@ export function planBridge(network: Network): Op[] {
       mtuBytes: network.adopted ? null : network.mtuBytes,
       nfCall: !network.icc,
     },
-    { op: "set-sysctl", key: ["net", "ipv6", "conf", bridge, "accept_ra"], value: "0", optional: true },
+    ...(network.adopted
+      ? []
+      : [
+          {
+            ...{ op: "set-sysctl" as const, value: "0", optional: true },
+            key: ["net", "ipv6", "conf", bridge, "accept_ra"],
+          },
+        ]),
     { op: "set-sysctl", key: ["net", "ipv4", "conf", bridge, "route_localnet"], value: "1", optional: false },
     ...bridgeAddresses(network).map((address): Op => ({ op: "ensure-address", link: bridge, address })),
   ];
@@ -26,12 +32,19 @@ export function planBridge(network: Network): Op[] {
 export const bridgeAddresses = (network: Network): string[] =>
   network.subnets.flatMap(({ gateway }) => (gateway === null ? [] : [gateway]));
 
-/** Takes away what `planBridge` made; of a bridge of the user's, only the addresses. */
+/**
+ * Takes away what `planBridge` made; of a bridge of the user's, what it did not have before. The firewall must still know the
+ * bridge: only its chain `raw` makes route_localnet safe.
+ */
 export function planBridgeRemoval(network: Network): Op[] {
-  const { bridge, id } = network;
-  return network.adopted
-    ? bridgeAddresses(network).map((address): Op => ({ op: "remove-address", link: bridge, address }))
-    : [{ op: "remove-links", links: [{ name: bridge, alias: linkAlias("bridge", id) }] }];
+  const { bridge, id, kept } = network;
+  if (!network.adopted) return [{ op: "remove-links", links: [{ name: bridge, alias: linkAlias("bridge", id) }] }];
+  return [
+    { op: "set-sysctl", key: ["net", "ipv4", "conf", bridge, "route_localnet"], value: "0", optional: true },
+    ...bridgeAddresses(network)
+      .filter((address) => !kept.includes(address))
+      .map((address): Op => ({ op: "remove-address", link: bridge, address })),
+  ];
 }
 
 /** The veth pair of an endpoint; its host end is a port of the network's bridge. */
@@ -64,6 +77,3 @@ export function planForwarding(networks: readonly Network[]): Op[] {
   ];
   return keys.map((key): Op => ({ op: "set-sysctl", key, value: "1", optional: false }));
 }
-
-/** The address of the bridge in the family of a subnet, without its prefix length. */
-export const gatewayIp = (gateway: string): string => parseHostAddress(gateway).ip.text;

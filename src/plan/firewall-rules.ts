@@ -8,7 +8,11 @@
  * Established connections come first in `ours`, because long connections are most of the packets. `published` comes before
  * `between`, so that a network without icc still lets its containers use published ports through the host; `between` before
  * `invalid`, so that bridged traffic is treated as Docker treats it.
+ *
+ * `unserved` answers for a published port that has no translation for a packet's family or address: it is refused, as a port
+ * where nobody listens. Without it the socket that holds the port would swallow the packet.
  */
+
 /** Family and name of our table. */
 export const table = "inet tsnet";
 

@@ -27,13 +27,19 @@ export function networkElements(network: Network): Element[] {
     ["between", `${bridge} . ${bridge}`, icc ? "goto pass" : "drop"],
     ["into", bridge, "drop"],
     ["out", bridge, internal ? "drop" : "goto leave"],
-    ...network.subnets.flatMap(({ family, pool, snat }): Element[] => [
-      [`own${family}`, `${bridge} . ${pool}`, ""],
-      ...(internal || !network.masquerade ? [] : [[`masq${family}`, pool, ""] as const]),
-      ...(internal || !network.masquerade || snat === null ? [] : [[`snat${family}`, pool, snat] as const]),
-    ]),
+    ...network.subnets.flatMap(({ family, pool, snat }): Element[] => {
+      const key = withoutWholePrefix(pool);
+      return [
+        [`own${family}`, `${bridge} . ${key}`, ""],
+        ...(internal || !network.masquerade ? [] : [[`masq${family}`, key, ""] as const]),
+        ...(internal || !network.masquerade || snat === null ? [] : [[`snat${family}`, key, snat] as const]),
+      ];
+    }),
   ];
 }
+
+/** nft lists a subnet of one address as that address. */
+const withoutWholePrefix = (pool: string): string => pool.replace(pool.includes(":") ? /\/128$/ : /\/32$/, "");
 
 /** The elements of an endpoint's published ports. */
 export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">): Element[] {

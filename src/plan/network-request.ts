@@ -44,6 +44,7 @@ export function planNetwork(request: NetworkRequest): { network: Network; ignore
     mode: "bridge",
     bridge: options.bridge ?? bridgeName(request.id),
     adopted: false,
+    kept: [],
     mac,
     mtuBytes: options.mtuBytes ?? null,
     internal: request.internal,

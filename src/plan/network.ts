@@ -22,6 +22,8 @@ export interface Network {
   readonly bridge: string;
   /** Whether the user made the bridge: then it is used, and never deleted. */
   readonly adopted: boolean;
+  /** The gateways that an adopted bridge had as addresses already: they stay when the network goes. */
+  readonly kept: readonly string[];
   readonly mac: string;
   /** null leaves the kernel's default. */
   readonly mtuBytes: number | null;

@@ -66,8 +66,8 @@ export interface EnsureRoute {
 
 /**
  * Takes links out of use at once and leaves their deletion to the next flush of the group (recipes G): down, no master,
- * renamed, moved to the group of what waits for deletion. A link that is gone is success; one with another alias is an
- * error, for it is not ours.
+ * renamed, moved to the group of what waits for deletion. A link that is gone is success; so is one with another alias: ours is
+ * gone, and that one is left alone.
  */
 export interface RemoveLinks {
   readonly op: "remove-links";

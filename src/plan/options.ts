@@ -68,14 +68,20 @@ function parseOne(key: string, value: string, parse: Parse): BridgeOptions {
     return parse(value);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new TsnetError("invalid", `failed to parse ${key} value: ${value} (${reason})`);
+    throw new TsnetError("invalid", `failed to parse ${key} value: ${shorten(value)} (${reason})`);
   }
 }
 
 function unknownKey(key: string, value: string): TsnetError {
   const meant = nearest(key, Object.keys(parsers));
-  return new TsnetError("invalid", `unknown option ${key}=${value} for mode bridge: did you mean ${meant}?`);
+  return new TsnetError(
+    "invalid",
+    `unknown option ${shorten(key)}=${shorten(value)} for mode bridge: did you mean ${meant}?`,
+  );
 }
+
+/** A text of the user's, short enough for a message. */
+const shorten = (text: string): string => (text.length > 100 ? `${text.slice(0, 99)}…` : text);
 
 function fail(reason: string): never {
   throw new TsnetError("invalid", reason);

@@ -86,7 +86,7 @@ async function run(name: string, body: unknown): Promise<unknown> {
   const method = methods[name];
   if (method === undefined) throw new Error(`no method ${name}`);
   try {
-    return await method.run(body ?? undefined);
+    return await method.run(body ?? undefined, new AbortController().signal);
   } catch (error) {
     // What IPAM answers is made of what its use case gives, and the one here gives nothing.
     if (error instanceof TypeError && name.startsWith("IpamDriver.Request")) return {};

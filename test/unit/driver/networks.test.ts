@@ -115,6 +115,24 @@ describe("networks", () => {
     expect((await driver.store.list("endpoint")).size).to.equal(0);
   });
 
+  it("leave a bridge of the user's the address that it had before, though it is their gateway's", async () => {
+    const lan = world.links.add("lan", "bridge", { up: true });
+    world.links.addAddress(lan, "172.18.0.1/16");
+    await create({ options: { [bridgeKey("name")]: "lan" } });
+    await driver.networks.delete(idOf("a1"));
+    expect(world.links.addresses).to.deep.include({ link: lan.index, address: "172.18.0.1/16" });
+  });
+
+  it("are taken back if they are there too late: Docker has been told that it failed", async () => {
+    const overdue = new AbortController();
+    const ensured = driver.networks.create(networkRequest({}), overdue.signal);
+    overdue.abort(new Error("took too long"));
+    expect(await failure(ensured)).to.contain("took too long");
+    await driver.removals.flush();
+    expect(world.dump()).to.deep.equal({ ...new World().dump(), elements: {} });
+    expect([...driver.state.networks()]).to.deep.equal([]);
+  });
+
   it("use a bridge of the user's, and give it back with its name, MTU and other addresses", async () => {
     const lan = world.links.add("lan", "bridge", { mtuBytes: 9000, up: true });
     world.links.addAddress(lan, "10.9.0.1/24");

@@ -183,9 +183,7 @@ describe("the reconciler", () => {
     world.kill();
     world.foreignPorts.add("tcp 0.0.0.0 8080");
     driver = await startDriver(world, driver.store);
-    expect(driver.log.lines[0])
-      .to.contain("error: somebody else has taken a published port while tsnet was away")
-      .and.contain("8080");
+    expect(driver.log.lines[0]).to.contain("error: a published port could not be held again").and.contain("8080");
   });
 
   it("does nothing any more once it is stopped", async () => {

@@ -35,11 +35,17 @@ describe("the plan of a bridge", () => {
     expect(link).to.include({ name: "lan", alias: null, mtuBytes: null });
   });
 
-  it("is taken back by removing the link, or the addresses alone if it is the user's", () => {
+  it("does not touch how a bridge of the user's takes router advertisements", () => {
+    const plan = planBridge({ ...networkOf(), adopted: true });
+    expect(JSON.stringify(plan)).to.contain("route_localnet").and.not.contain("accept_ra");
+  });
+
+  it("is taken back by removing the link, or what a bridge of the user's did not have before", () => {
     expect(planBridgeRemoval(networkOf())).to.deep.equal([{ op: "remove-links", links: [{ name: bridge, alias }] }]);
-    const adopted = { ...networkOf({ ipv6, options: { [bridgeKey("name")]: "lan" } }), adopted: true };
+    const network = networkOf({ ipv6, options: { [bridgeKey("name")]: "lan" } });
+    const adopted = { ...network, adopted: true, kept: ["172.18.0.1/16"] };
     expect(planBridgeRemoval(adopted)).to.deep.equal([
-      { op: "remove-address", link: "lan", address: "172.18.0.1/16" },
+      { op: "set-sysctl", key: ["net", "ipv4", "conf", "lan", "route_localnet"], value: "0", optional: true },
       { op: "remove-address", link: "lan", address: "fd00:18::1/64" },
     ]);
   });

@@ -110,6 +110,7 @@ describe("a request for a network", () => {
         mode: "bridge",
         bridge: "tsb-a1000000000",
         adopted: false,
+        kept: [],
         mac: "02:42:ac:12:00:01",
         mtuBytes: null,
         internal: false,
