@@ -10,7 +10,7 @@ import type { Firewall } from "./firewall.ts";
 import type { Forwarding } from "./forwarding.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
-import { type PortBinding, type Ports, satisfies } from "./ports.ts";
+import { type PortBinding, type Ports, refuseUnreachable, satisfies } from "./ports.ts";
 import type { Removals } from "./removals.ts";
 import { withRollback } from "./rollback.ts";
 import type { State } from "./state.ts";
@@ -113,6 +113,7 @@ export class Endpoints {
   publish(networkId: string, id: string, bindings: readonly PortBinding[]): Promise<void> {
     return this.#locked(networkId, id, async (network) => {
       const endpoint = this.#known(networkId, id);
+      refuseUnreachable(bindings, endpoint.addresses);
       if (satisfies(endpoint.ports, bindings, network.hostBinding)) return this.#update(endpoint, endpoint);
       await this.#update(endpoint, { ...endpoint, ports: [] });
       const ports = await this.#allocate(bindings, network);

@@ -92,6 +92,24 @@ export class Ports {
   }
 }
 
+/**
+ * Refuses a host address from which the container cannot be reached: the kernel translates neither between the families nor
+ * from ::1.
+ * @param addresses the endpoint's, "172.18.0.2/16"
+ * @throws TsnetError "invalid"
+ */
+export function refuseUnreachable(bindings: readonly PortBinding[], addresses: readonly string[]): void {
+  for (const { protocol, containerPort, hostAddress } of bindings) {
+    if (hostAddress === "" || hostAddress === "0.0.0.0") continue;
+    const family = hostAddress.includes(":") ? 6 : 4;
+    const has = addresses.some((address) => address.includes(":") === (family === 6));
+    if (has && hostAddress !== "::1") continue;
+    const reason = has ? "tsnet cannot publish on ::1" : `the container has no IPv${family} address on this network`;
+    const what = `cannot publish container port ${containerPort}/${protocol} on ${hostAddress}: ${reason}`;
+    throw new TsnetError("invalid", `${what}; name another host address, or none`);
+  }
+}
+
 /** Whether the ports that an endpoint has are what is asked for. */
 export function satisfies(
   ports: readonly PortMapping[],

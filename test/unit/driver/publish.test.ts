@@ -54,6 +54,22 @@ describe("published ports of endpoints", () => {
     expect([...world.heldPorts].toSorted()).to.deep.equal(["tcp 0.0.0.0 81", "tcp 0.0.0.0 82"]);
   });
 
+  const unreachable: [hostAddress: string, address: string, reason: string][] = [
+    ["::1", "172.18.0.2/16", "the container has no IPv6 address on this network"],
+    ["::", "172.18.0.2/16", "the container has no IPv6 address on this network"],
+    ["127.0.0.1", "fd00:18::2/64", "the container has no IPv4 address on this network"],
+    ["::1", "fd00:18::2/64", "tsnet cannot publish on ::1"],
+  ];
+  for (const [hostAddress, address, reason] of unreachable) {
+    it(`refuse ${hostAddress} for ${address}, which it could not reach, and hold nothing`, async () => {
+      const refused = await start("e1", address, [bindingOf(8080, { hostAddress })]).then(() => "no error", explain);
+      const what = `cannot publish container port 80/tcp on ${hostAddress}: ${reason}`;
+      expect(refused).to.equal(`${what}; name another host address, or none`);
+      expect([...world.heldPorts]).to.deep.equal([]);
+      await agree();
+    });
+  }
+
   it("publish at the address that the network names", async () => {
     const options = { [bridgeKey("host_binding_ipv4")]: "127.0.0.1" };
     await driver.networks.create(
