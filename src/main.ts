@@ -10,6 +10,7 @@ import { Collector } from "./driver/collector.ts";
 import { Endpoints } from "./driver/endpoints.ts";
 import { excludedSubnets } from "./driver/exclusions.ts";
 import { Firewall } from "./driver/firewall.ts";
+import { Flows } from "./driver/flows.ts";
 import { Forwarding } from "./driver/forwarding.ts";
 import type { Kernel } from "./driver/kernel.ts";
 import { Locks } from "./driver/locks.ts";
@@ -32,19 +33,7 @@ async function createDriver(kernel: Kernel, records: Records, config: Config, lo
   const forwarding = new Forwarding(kernel);
   const removals = new Removals(kernel, log);
   const ports = new Ports(kernel);
-  const collector: Collector = new Collector({
-    ...{ state, kernel, locks, log },
-    remove: (id) => endpoints.remove(id),
-    now: () => performance.now(),
-  });
-  const endpoints = new Endpoints({
-    ...{ state, kernel, firewall, forwarding, removals, ports, locks },
-    collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
-  });
-  const networks = new Networks({ state, kernel, firewall, forwarding, removals, endpoints, locks, log });
-  const reconciler = new Reconciler({
-    ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
-  });
+  const flows = new Flows(kernel, log);
   const pools = new Pools({
     records,
     hostId: await hostId(),
@@ -54,6 +43,21 @@ async function createDriver(kernel: Kernel, records: Records, config: Config, lo
         state.networks(),
         await readFile("/etc/resolv.conf", "utf8").catch(() => ""),
       ),
+  });
+  const collector: Collector = new Collector({
+    ...{ state, kernel, locks, log },
+    releaseLeases: ({ addresses, leases }) => pools.releaseLeases(addresses, leases),
+    remove: (id) => endpoints.remove(id),
+    now: () => performance.now(),
+  });
+  const endpoints = new Endpoints({
+    ...{ state, kernel, firewall, forwarding, removals, ports, flows, locks, log },
+    collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
+    leasesAt: (addresses) => pools.leasesAt(addresses),
+  });
+  const networks = new Networks({ state, kernel, firewall, forwarding, removals, endpoints, locks, log });
+  const reconciler = new Reconciler({
+    ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
   });
   return { endpoints, networks, pools, reconciler, removals };
 }
@@ -102,7 +106,9 @@ async function main(): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => void stop(signal));
 
   const startedAt = performance.now();
-  await Promise.all([driver.reconciler.restore(), driver.pools.restore()]);
+  // First: what the reconciler removes gives its addresses back.
+  await driver.pools.restore();
+  await driver.reconciler.restore();
   isReady();
   log.info({ ms: Math.round(performance.now() - startedAt) }, "state restored");
 }

@@ -20,6 +20,8 @@ export interface CollectorNeeds {
   readonly kernel: Kernel;
   readonly locks: Locks;
   readonly log: Log;
+  /** Gives an endpoint's addresses back, where they came from tsnet's IPAM and are still its own. */
+  readonly releaseLeases: (endpoint: Endpoint) => Promise<void>;
   /** Removes an endpoint; its lock is held. */
   readonly remove: (id: string) => Promise<void>;
   /** Milliseconds of a clock that does not go back. */
@@ -81,6 +83,8 @@ export class Collector {
   }
 
   async #remove(endpoint: Endpoint, is: "waiting" | "dead"): Promise<void> {
+    // First: while the record is there, it is tried again, and whoever gets the address waits for the removal.
+    await this.#needs.releaseLeases(endpoint);
     await this.#needs.remove(endpoint.id);
     this.#needs.log.info(
       { endpoint: endpoint.id, network: endpoint.network, state: is },

@@ -7,10 +7,12 @@ import type { Endpoint, Network } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
 import { AddressClaims, type Collect } from "./address-claims.ts";
 import type { Firewall } from "./firewall.ts";
+import type { Flows } from "./flows.ts";
 import type { Forwarding } from "./forwarding.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
-import { type PortBinding, type Ports, refuseUnreachable, satisfies } from "./ports.ts";
+import type { Log } from "./log.ts";
+import { defaultAddresses, type PortBinding, type Ports, satisfies, servable } from "./ports.ts";
 import type { Removals } from "./removals.ts";
 import { withRollback } from "./rollback.ts";
 import type { State } from "./state.ts";
@@ -34,8 +36,12 @@ export interface EndpointsNeeds {
   readonly forwarding: Forwarding;
   readonly removals: Removals;
   readonly ports: Ports;
+  readonly flows: Flows;
   readonly locks: Locks;
+  readonly log: Log;
   readonly collect: Collect;
+  /** The grants by which tsnet's own IPAM has given out addresses. */
+  readonly leasesAt: (addresses: readonly string[]) => readonly string[];
 }
 
 /** NetworkDriver's requests about endpoints. */
@@ -55,7 +61,7 @@ export class Endpoints {
    */
   create(request: EndpointRequest): Promise<string> {
     return this.#locked(request.network, request.id, async (network) => {
-      const asked = planEndpoint(request, network);
+      const asked = { ...planEndpoint(request, network), leases: this.#needs.leasesAt(request.addresses) };
       if (this.#needs.state.removing.has(request.id)) await this.remove(request.id);
       const known = this.#needs.state.endpoint(request.id);
       if (known === undefined) await this.#create(network, asked);
@@ -110,13 +116,17 @@ export class Endpoints {
    * Publishes ports. Asked again for the same, it keeps what there is; for others, it replaces them.
    * @throws TsnetError "conflict" or "exhausted" in Docker's words; then no port is held
    */
-  publish(networkId: string, id: string, bindings: readonly PortBinding[]): Promise<void> {
+  publish(networkId: string, id: string, asked: readonly PortBinding[]): Promise<void> {
     return this.#locked(networkId, id, async (network) => {
       const endpoint = this.#known(networkId, id);
-      refuseUnreachable(bindings, endpoint.addresses);
-      if (satisfies(endpoint.ports, bindings, network.hostBinding)) return this.#update(endpoint, endpoint);
+      const bindings = servable(asked, endpoint.addresses);
+      if (bindings.length < asked.length) {
+        this.#needs.log.warn({ endpoint, asked }, "published ports of a family that the endpoint has not");
+      }
+      const defaults = defaultAddresses(network.hostBinding, endpoint.addresses);
+      if (satisfies(endpoint.ports, bindings, defaults)) return this.#update(endpoint, endpoint);
       await this.#update(endpoint, { ...endpoint, ports: [] });
-      const ports = await this.#allocate(bindings, network);
+      const ports = await this.#allocate(bindings, defaults);
       await this.#update({ ...endpoint, ports: [] }, { ...endpoint, ports });
     });
   }
@@ -147,18 +157,19 @@ export class Endpoints {
   }
 
   async #remove(endpoint: Endpoint): Promise<void> {
-    const { state, kernel, firewall, removals, ports } = this.#needs;
+    const { state, kernel, firewall, removals, ports, flows } = this.#needs;
     state.removing.add(endpoint.id);
     await kernel.apply(planVethRemoval(endpoint));
     removals.schedule();
     await firewall.change(this.#elements(endpoint, endpoint), this.#elements(endpoint, undefined));
+    await flows.follow(endpoint, undefined);
     await state.forgetEndpoint(endpoint.id);
     await ports.release(endpoint.ports);
   }
 
   /** Records an endpoint's change, then makes it so in the firewall; undoes both if that fails. Ports are held as long as the record has them. */
   async #update(before: Endpoint, after: Endpoint): Promise<void> {
-    const { state, firewall, ports } = this.#needs;
+    const { state, firewall, ports, flows } = this.#needs;
     const releaseUnrecorded = (): Promise<void> => {
       const recorded = state.endpoint(after.id)?.ports ?? [];
       return ports.release([...before.ports, ...after.ports].filter((port) => !recorded.includes(port)));
@@ -177,6 +188,7 @@ export class Endpoints {
       revert = () => firewall.change(elements[1], elements[0]);
       await firewall.change(...elements);
     });
+    await flows.follow(before, after);
     await releaseUnrecorded();
   }
 
@@ -193,10 +205,10 @@ export class Endpoints {
   }
 
   /** A port of ours in the way may belong to a container that died without a word: then it is freed, once. */
-  async #allocate(bindings: readonly PortBinding[], network: Network): ReturnType<Ports["allocate"]> {
+  async #allocate(bindings: readonly PortBinding[], defaults: readonly string[]): ReturnType<Ports["allocate"]> {
     const { ports, state, collect } = this.#needs;
     try {
-      return await ports.allocate(bindings, network.hostBinding);
+      return await ports.allocate(bindings, defaults);
     } catch (error) {
       if (!(error instanceof TsnetError) || error.errno !== "EALREADY") throw error;
       const wanted = new Set(bindings.map(({ protocol, hostPort }) => `${protocol} ${hostPort}`));
@@ -205,7 +217,7 @@ export class Endpoints {
       );
       const collected = await Promise.all(holders.map((holder) => collect(holder, "dead")));
       if (!collected.includes(true)) throw error;
-      return await ports.allocate(bindings, network.hostBinding);
+      return await ports.allocate(bindings, defaults);
     }
   }
 

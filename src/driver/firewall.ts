@@ -1,4 +1,4 @@
-import { hasErrno } from "../errors.ts";
+import { hasErrno, TsnetError } from "../errors.ts";
 import {
   bySet,
   changeScript,
@@ -8,17 +8,29 @@ import {
   tableScript,
   wantedElements,
 } from "../plan/firewall.ts";
-import { planForward } from "../plan/forward.ts";
-import type { Elements } from "../plan/observed.ts";
+import { table } from "../plan/firewall-rules.ts";
+import { dockerBridges, planForward } from "../plan/forward.ts";
+import type { Elements, ObservedForward } from "../plan/observed.ts";
 import type { Kernel } from "./kernel.ts";
 import type { State } from "./state.ts";
+
+/** How often the table is put in place at the start before somebody who removes it each time is an error. */
+const installAttempts = 3;
+
+/** Names of Docker's own bridges, by where they are learned. */
+interface DockerLinks {
+  /** Links that have a name as only Docker gives it. */
+  readonly byName: ReadonlySet<string>;
+  /** Bridges in Docker's rules, also with a name of the user's. */
+  readonly byRule: ReadonlySet<string>;
+}
 
 /** Our nft table, kept as the records say, and the one rule in FORWARD. */
 export class Firewall {
   readonly #kernel: Kernel;
   readonly #state: State;
   readonly #mark: number;
-  readonly #dockerLinks = new Set<string>();
+  #dockerLinks: DockerLinks = { byName: new Set(), byRule: new Set() };
   #skeleton = "";
 
   constructor(kernel: Kernel, state: State, mark: number) {
@@ -27,12 +39,30 @@ export class Firewall {
     this.#mark = mark;
   }
 
-  /** Puts the whole table in place, and learns how the kernel lists it. */
+  /**
+   * Puts the whole table in place, and learns how the kernel lists it.
+   * @param dockerLinks the links with a name of Docker's
+   * @throws TsnetError "kernel" also if somebody else removes the table each time
+   */
   async install(dockerLinks: Iterable<string>): Promise<void> {
-    for (const name of dockerLinks) this.#dockerLinks.add(name);
-    await this.#run(tableScript(this.#wanted(), this.#mark));
-    this.#skeleton = (await this.#kernel.observeFirewall())?.skeleton ?? "";
+    const byRule = this.#bridgesIn(await this.#kernel.observeForward());
+    this.#dockerLinks = { byName: new Set(dockerLinks), byRule };
+    this.#skeleton = await this.#putTable();
     await this.repairForward();
+  }
+
+  /** Somebody may flush the ruleset before it is looked at: then there is nothing to learn, and it is put there again. */
+  async #putTable(): Promise<string> {
+    for (let attempt = 1; attempt <= installAttempts; attempt++) {
+      await this.#run(tableScript(this.#wanted(), this.#mark));
+      const observed = await this.#kernel.observeFirewall();
+      if (observed !== undefined) return observed.skeleton;
+    }
+    const what = `table ${table} was gone right after it was made, ${installAttempts} times`;
+    throw new TsnetError(
+      "kernel",
+      `${what}: find out with "nft monitor" which program flushes the ruleset, and stop it`,
+    );
   }
 
   /**
@@ -62,22 +92,42 @@ export class Firewall {
   }
 
   /**
-   * Compares the FORWARD chains with what we need there and repairs them.
-   * @returns whether something had to be done
+   * Compares the FORWARD chains with what we need there and repairs them; learns Docker's bridges from them before, since our
+   * rule there lets through what our table accepts.
+   * @returns whether something had to be repaired
    */
   async repairForward(): Promise<boolean> {
-    const ops = planForward(await this.#kernel.observeForward(), this.#mark);
+    const observed = await this.#kernel.observeForward();
+    await this.#changeDockerLinks({ byRule: this.#bridgesIn(observed) });
+    const ops = planForward(observed, this.#mark);
     if (ops.length > 0) await this.#kernel.apply(ops);
     return ops.length > 0;
   }
 
-  /** A bridge of Docker's own came or went. */
+  /** A link with a name of Docker's came or went. */
   async setDockerLink(name: string, exists: boolean): Promise<void> {
-    if (this.#dockerLinks.has(name) === exists) return;
-    const element: Element = ["docker_links", name, ""];
-    if (exists) this.#dockerLinks.add(name);
-    else this.#dockerLinks.delete(name);
-    await this.change(exists ? [] : [element], exists ? [element] : []);
+    const others = [...this.#dockerLinks.byName].filter((other) => other !== name);
+    await this.setDockerLinks(exists ? [...others, name] : others);
+  }
+
+  /** All links with a name of Docker's. */
+  async setDockerLinks(names: Iterable<string>): Promise<void> {
+    await this.#changeDockerLinks({ byName: new Set(names) });
+  }
+
+  async #changeDockerLinks(change: Partial<DockerLinks>): Promise<void> {
+    const before = this.#dockerLinkNames();
+    this.#dockerLinks = { ...this.#dockerLinks, ...change };
+    await this.change(before.map(dockerLinkElement), this.#dockerLinkNames().map(dockerLinkElement));
+  }
+
+  #dockerLinkNames(): string[] {
+    const { byName, byRule } = this.#dockerLinks;
+    return [...new Set([...byName, ...byRule])];
+  }
+
+  #bridgesIn(observed: ObservedForward): Set<string> {
+    return dockerBridges(observed, new Set([...this.#state.networks()].map(({ bridge }) => bridge)));
   }
 
   #wanted(): Elements {
@@ -85,7 +135,7 @@ export class Firewall {
     return wantedElements({
       networks: networks.values(),
       endpoints: endpoints.values(),
-      dockerLinks: this.#dockerLinks,
+      dockerLinks: this.#dockerLinkNames(),
     });
   }
 
@@ -93,3 +143,5 @@ export class Firewall {
     return this.#kernel.apply([{ op: "run-nft", script }]);
   }
 }
+
+const dockerLinkElement = (name: string): Element => ["docker_links", name, ""];

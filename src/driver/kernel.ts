@@ -4,7 +4,7 @@ import type { Op } from "../plan/op.ts";
 /** A port of this host that is held against everybody else (DESIGN.md, D14). */
 export interface HostPort {
   readonly protocol: "tcp" | "udp" | "sctp";
-  /** The host address: "0.0.0.0" stands for all addresses of both families, "::" for all of IPv6. */
+  /** The host address: "0.0.0.0" stands for all of IPv4, "::" for all of IPv6. */
   readonly address: string;
   readonly port: number;
 }
@@ -17,7 +17,7 @@ export type KernelChange =
   | { readonly what: "addresses" }
   /** Somebody else changed our nft table, or it is gone. */
   | { readonly what: "firewall" }
-  /** Somebody else changed a FORWARD or DOCKER-USER chain of iptables. */
+  /** Somebody else changed a chain of iptables that decides whether our packets pass, or names Docker's bridges. */
   | { readonly what: "forward" }
   /** Events were lost: compare everything. */
   | { readonly what: "everything" };

@@ -34,6 +34,8 @@ export interface AddressWish {
   readonly ip: Ip | undefined;
   /** Whether the search for a free one goes on where it ended last, rather than at the lowest. */
   readonly serial: boolean;
+  /** See LeaseRecord; undefined for a lease that was recorded without one. */
+  readonly grant: string | undefined;
 }
 
 export class Pool {
@@ -42,6 +44,10 @@ export class Pool {
   readonly subPool: Cidr | null;
   /** What this pool has given out; `subnet.held` has it too. */
   readonly leases = new AddressSet();
+  /** By what each address is held, as far as that is known. */
+  readonly #grants = new Map<bigint, string>();
+  /** Set until the pool is durable, or given up. */
+  adding: Promise<void> | undefined;
   /** Set while the pool is on its way out: nothing is given out any more. */
   releasing: Promise<void> | undefined;
   /** Addresses for which something waits for the disk. */
@@ -63,10 +69,11 @@ export class Pool {
    * @returns its offset, and what gives it back if it could not be made durable
    * @throws TsnetError "invalid", "conflict" or "exhausted"
    */
-  reserve({ ip, serial }: AddressWish): { offset: bigint; undo: () => void } {
+  reserve({ ip, serial, grant }: AddressWish): { offset: bigint; undo: () => void } {
     const before = this.#lastAllocated;
     const offset = ip ? this.#hold(ip) : this.#allocate(serial);
     this.leases.hold(offset);
+    if (grant !== undefined) this.#grants.set(offset, grant);
     if (serial) this.#lastAllocated = offset;
     return {
       offset,
@@ -79,7 +86,13 @@ export class Pool {
 
   /** Gives an address back, if it is this pool's. */
   free(offset: bigint): void {
+    this.#grants.delete(offset);
     if (this.leases.release(offset)) this.subnet.held.release(offset);
+  }
+
+  /** By what an address is held; undefined if it is free, or the lease is older than grants. */
+  grantOf(offset: bigint): string | undefined {
+    return this.#grants.get(offset);
   }
 
   addressAt(offset: bigint): string {
@@ -97,7 +110,7 @@ export class Pool {
   }
 
   putLease(offset: bigint): RecordChange {
-    const value: LeaseRecord = { pool: this.id, address: this.addressAt(offset) };
+    const value: LeaseRecord = { pool: this.id, address: this.addressAt(offset), grant: this.#grants.get(offset) };
     return { put: "lease", id: this.#leaseId(offset), value };
   }
 

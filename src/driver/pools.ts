@@ -4,10 +4,18 @@
  * What is taken is taken in memory first, in one turn, then made durable, and given back if that fails; what is given back is
  * removed from the disk first. So two calls never get the same, whatever else waits, and no answer is ahead of the disk.
  */
+import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { TsnetError } from "../errors.ts";
-import { type Cidr, overlaps, parseCidr, parseIp } from "../net/cidr.ts";
-import { type AddressSpace, chooseSubnet, type DefaultPools, dockerDefaultPools } from "./default-pools.ts";
+import { type Cidr, overlaps, parseCidr, parseHostAddress, parseIp } from "../net/cidr.ts";
+import {
+  type AddressSpace,
+  addressSpaces,
+  chooseSubnet,
+  type DefaultPools,
+  dockerDefaultPools,
+} from "./default-pools.ts";
+import { badRecord, recordsPerTurn } from "./parse-record.ts";
 import { Pool, poolIdOf, SharedSubnet } from "./pool.ts";
 import { parseLeaseRecord, parsePoolRecord } from "./pool-record.ts";
 import { type PoolRequest, type PoolWish, parsePoolRequest } from "./pool-request.ts";
@@ -30,9 +38,6 @@ export interface PoolsOptions {
   /** Docker's own if left out. */
   readonly defaultPools?: DefaultPools;
 }
-
-/** How many leases are restored at a time: each takes 0.02 to 0.05 ms, and the event loop must not wait for 5. */
-const leasesPerTurn = 50;
 
 /** Set by swarm's manager, so that an address that was just freed is the last to be used again. */
 const serialOption = "com.docker.network.ipam.serial";
@@ -65,7 +70,7 @@ export class Pools {
     let restored = 0;
     for (const [id, value] of leases) {
       this.#restoreLease(id, value);
-      if (++restored % leasesPerTurn === 0) await setImmediate();
+      if (++restored % recordsPerTurn === 0) await setImmediate();
     }
   }
 
@@ -74,12 +79,16 @@ export class Pools {
     const wish = parsePoolRequest(request);
     const excluded = "any" in wish ? await this.#excluded() : [];
     const pool = this.#take(wish, excluded);
-    try {
-      await this.#records.commit([pool.putPool()]);
-    } catch (error) {
-      this.#forget(pool);
-      throw error;
-    }
+    pool.adding = this.#records
+      .commit([pool.putPool()])
+      .catch((error: unknown) => {
+        this.#forget(pool);
+        throw error;
+      })
+      .finally(() => {
+        pool.adding = undefined;
+      });
+    await pool.adding;
     return { poolId: pool.id, pool: pool.subnet.cidr.text, data: {} as Record<string, string> };
   }
 
@@ -90,7 +99,7 @@ export class Pools {
   async releasePool(poolId: string): Promise<void> {
     const pool = this.#pools.get(poolId);
     if (!pool) return;
-    pool.releasing ??= this.#release(pool).finally(() => {
+    pool.releasing ??= this.#releaseAll(pool).finally(() => {
       pool.releasing = undefined;
     });
     await pool.releasing;
@@ -98,11 +107,13 @@ export class Pools {
 
   /** @throws TsnetError "not-found", "invalid", "conflict", "exhausted" or "store" */
   async requestAddress({ poolId, address, options }: AddressRequest) {
-    const pool = this.#pools.get(poolId);
+    let pool = this.#pools.get(poolId);
+    // A lease must not outlive a pool that could not be made durable.
+    for (; pool?.adding; pool = this.#pools.get(poolId)) await pool.adding.catch(() => {});
     if (!pool || pool.releasing) throw new TsnetError("not-found", `invalid pool id: ${poolId}`);
     const ip = address === "" ? undefined : parseIp(address);
     const serial = ip === undefined && options[serialOption] === "true";
-    const { offset, undo } = pool.reserve({ ip, serial });
+    const { offset, undo } = pool.reserve({ ip, serial, grant: randomUUID() });
     const changes = [pool.putLease(offset), ...(serial ? [pool.putPool()] : [])];
     await whileBusy(pool, offset, () =>
       this.#records.commit(changes).catch((error: unknown) => {
@@ -124,8 +135,45 @@ export class Pools {
     const ip = parseIp(address);
     if (ip.family !== pool.subnet.cidr.family) return;
     const offset = ip.value - pool.subnet.cidr.base;
+    await this.#release(pool, offset, () => pool.leases.has(offset));
+  }
+
+  /**
+   * The grants by which addresses ("172.18.0.2/16") are held in the address space of this host: none for one that another IPAM
+   * driver gave.
+   */
+  leasesAt(addresses: readonly string[]): string[] {
+    return addresses.flatMap((address) => {
+      const holder = this.#holderOf(address);
+      return holder?.pool.grantOf(holder.offset) ?? [];
+    });
+  }
+
+  /**
+   * Gives addresses back as far as they are still held by one of these grants: what was given to somebody else meanwhile stays.
+   * @throws TsnetError "store"
+   */
+  async releaseLeases(addresses: readonly string[], grants: readonly string[]): Promise<void> {
+    for (const address of addresses) {
+      const { pool, offset } = this.#holderOf(address) ?? {};
+      if (!pool || offset === undefined) continue;
+      await this.#release(pool, offset, () => grants.some((grant) => grant === pool.grantOf(offset)));
+    }
+  }
+
+  /** The pool of this host's address space that has given out an address of just this subnet. */
+  #holderOf(address: string): { readonly pool: Pool; readonly offset: bigint } | undefined {
+    const { ip, subnet } = parseHostAddress(address);
+    const offset = ip.value - subnet.base;
+    const pools = [...(this.#subnets.get(poolIdOf(addressSpaces.local, subnet, null))?.pools ?? [])];
+    const pool = pools.find(({ leases }) => leases.has(offset));
+    return pool && { pool, offset };
+  }
+
+  /** Gives an address back if it is the one that is meant when nothing waits for the disk any more. */
+  async #release(pool: Pool, offset: bigint, isMeant: () => boolean): Promise<void> {
     for (let busy = pool.busy.get(offset); busy; busy = pool.busy.get(offset)) await busy.catch(() => {});
-    if (!pool.leases.has(offset)) return;
+    if (!isMeant()) return;
     await whileBusy(pool, offset, async () => {
       await this.#records.commit([pool.removeLease(offset)]);
       pool.free(offset);
@@ -163,17 +211,17 @@ export class Pools {
   }
 
   #restoreLease(id: string, value: unknown): void {
-    const { pool, address } = parseLeaseRecord(id, value);
+    const { pool, address, grant } = parseLeaseRecord(id, value);
     const found = this.#pools.get(pool);
-    if (!found) throw new TsnetError("store", `the record of lease ${id} names pool ${pool}, which does not exist`);
+    if (!found) throw badRecord("lease", id, `names pool ${pool}, which does not exist`);
     try {
-      found.reserve({ ip: parseIp(address), serial: false });
+      found.reserve({ ip: parseIp(address), serial: false, grant });
     } catch (cause) {
-      throw new TsnetError("store", `the record of lease ${id} contradicts the others`, { cause });
+      throw badRecord("lease", id, "contradicts the others", cause);
     }
   }
 
-  async #release(pool: Pool): Promise<void> {
+  async #releaseAll(pool: Pool): Promise<void> {
     const leases = [...pool.leases].map((offset) => pool.removeLease(offset));
     await this.#records.commit([...leases, { remove: "pool", id: pool.id }]);
     this.#forget(pool);

@@ -30,11 +30,11 @@ export class Ports {
    * @throws TsnetError "conflict" in Docker's words, with errno EALREADY if another endpoint of ours has the port;
    *   "exhausted" if a range has no port left
    */
-  async allocate(bindings: readonly PortBinding[], defaultAddress: string): Promise<PortMapping[]> {
+  async allocate(bindings: readonly PortBinding[], defaults: readonly string[]): Promise<PortMapping[]> {
     await this.release([]);
     const taken: PortMapping[] = [];
     try {
-      for (const binding of bindings) taken.push(await this.#allocateOne(binding, defaultAddress));
+      for (const binding of bindings) taken.push(...(await this.#allocateOne(binding, defaults)));
       return taken;
     } catch (error) {
       await this.release(taken);
@@ -66,21 +66,22 @@ export class Ports {
     }
   }
 
-  async #allocateOne(binding: PortBinding, defaultAddress: string): Promise<PortMapping> {
+  /** The same port of each host address. */
+  async #allocateOne(binding: PortBinding, defaults: readonly string[]): Promise<PortMapping[]> {
     const { protocol, containerPort } = binding;
-    const hostAddress = binding.hostAddress === "" ? defaultAddress : binding.hostAddress;
+    const addresses = hostAddresses(binding, defaults);
     const isRange = binding.hostPort === 0 || binding.hostPortEnd > binding.hostPort;
     for (const hostPort of await this.#candidates(binding)) {
-      const mapping = { protocol, hostAddress, hostPort, containerPort };
+      const mappings = addresses.map((hostAddress) => ({ protocol, hostAddress, hostPort, containerPort }));
       try {
-        await this.#kernel.reservePorts([hostPortOf(mapping)]);
+        await this.#kernel.reservePorts(mappings.map(hostPortOf));
         if (binding.hostPort === 0) this.#lastEphemeral = hostPort;
-        return mapping;
+        return mappings;
       } catch (error) {
-        if (!isRange || !isTaken(error)) throw portError(mapping, error);
+        if (!isRange || !isTaken(error)) throw portError(inTheWay(mappings, error), error);
       }
     }
-    throw new TsnetError("exhausted", `all ports are allocated: ${rangeText(binding)} on ${hostAddress}`);
+    throw new TsnetError("exhausted", `all ports are allocated: ${rangeText(binding)} on ${addresses.join(", ")}`);
   }
 
   /** In the order in which they are tried: ephemeral ports go on after the last one given. */
@@ -93,38 +94,51 @@ export class Ports {
 }
 
 /**
- * Refuses a host address from which the container cannot be reached: the kernel translates neither between the families nor
- * from ::1.
+ * The bindings that an endpoint can serve: the kernel translates neither between the families nor from ::1. Docker 28 gives all of
+ * a container's bindings to the endpoint that is its IPv4 gateway and to the one that is its IPv6 gateway.
  * @param addresses the endpoint's, "172.18.0.2/16"
- * @throws TsnetError "invalid"
+ * @throws TsnetError "invalid" for ::1, which no endpoint can serve
  */
-export function refuseUnreachable(bindings: readonly PortBinding[], addresses: readonly string[]): void {
-  for (const { protocol, containerPort, hostAddress } of bindings) {
-    if (hostAddress === "" || hostAddress === "0.0.0.0") continue;
-    const family = hostAddress.includes(":") ? 6 : 4;
-    const has = addresses.some((address) => address.includes(":") === (family === 6));
-    if (has && hostAddress !== "::1") continue;
-    const reason = has ? "tsnet cannot publish on ::1" : `the container has no IPv${family} address on this network`;
-    const what = `cannot publish container port ${containerPort}/${protocol} on ${hostAddress}: ${reason}`;
+export function servable(bindings: readonly PortBinding[], addresses: readonly string[]): PortBinding[] {
+  return bindings.filter(({ protocol, containerPort, hostAddress }) => {
+    const isServed = addresses.some((address) => address.includes(":") === hostAddress.includes(":"));
+    if (hostAddress !== "::1" || !isServed) return hostAddress === "" || isServed;
+    const what = `cannot publish container port ${containerPort}/${protocol} on ::1, which tsnet does not serve`;
     throw new TsnetError("invalid", `${what}; name another host address, or none`);
-  }
+  });
 }
 
 /** Whether the ports that an endpoint has are what is asked for. */
 export function satisfies(
   ports: readonly PortMapping[],
   bindings: readonly PortBinding[],
-  defaultAddress: string,
+  defaults: readonly string[],
 ): boolean {
-  if (ports.length !== bindings.length) return false;
-  return bindings.every((binding, index) => {
+  const wanted = bindings.flatMap((binding) =>
+    hostAddresses(binding, defaults).map((hostAddress) => ({ ...binding, hostAddress })),
+  );
+  if (ports.length !== wanted.length) return false;
+  return wanted.every((binding, index) => {
     const port = ports[index];
     if (port === undefined || port.protocol !== binding.protocol || port.containerPort !== binding.containerPort)
       return false;
-    if (port.hostAddress !== (binding.hostAddress === "" ? defaultAddress : binding.hostAddress)) return false;
+    if (port.hostAddress !== binding.hostAddress) return false;
     return binding.hostPort === 0 || (port.hostPort >= binding.hostPort && port.hostPort <= binding.hostPortEnd);
   });
 }
+
+/** Where a binding without a host address is published: the network's default, for the families that the endpoint has. */
+export function defaultAddresses(hostBinding: string, addresses: readonly string[]): string[] {
+  if (hostBinding !== "0.0.0.0") return [hostBinding];
+  return addresses.map((address) => (address.includes(":") ? "::" : "0.0.0.0"));
+}
+
+const hostAddresses = ({ hostAddress }: PortBinding, defaults: readonly string[]): readonly string[] =>
+  hostAddress === "" ? defaults : [hostAddress];
+
+/** The mapping that the kernel's error is about: its message is the index. */
+const inTheWay = (mappings: readonly PortMapping[], error: unknown): PortMapping =>
+  mappings[error instanceof TsnetError ? Number(error.message) : 0] ?? (mappings[0] as PortMapping);
 
 function* countUp(first: number, last: number): Iterable<number> {
   for (let port = first; port <= last; port++) yield port;

@@ -164,7 +164,12 @@ export class Reconciler {
     await this.#attempt("forwarding", () => this.#needs.forwarding.repair().then(() => false));
     await this.#attempt("links", async () => {
       const observed = await this.#needs.kernel.observe();
+      // An event may have been lost; one that is on its way tells of what came after this observation.
+      const known = this.#attempt("Docker's bridges", () =>
+        firewall.setDockerLinks(dockerLinks(observed.links)).then(() => false),
+      );
       await this.#repairLinks(observed);
+      await known;
       if (parts.has("endpoints")) await collector.sweep(observed.links);
       return false;
     });

@@ -1,6 +1,9 @@
+import { setImmediate } from "node:timers/promises";
 import type { Endpoint, Network } from "../plan/network.ts";
 import type { Wanted } from "../plan/reconcile.ts";
+import { recordsPerTurn } from "./parse-record.ts";
 import type { Records } from "./records.ts";
+import { parseEndpointRecord, parseNetworkRecord } from "./state-record.ts";
 
 /**
  * The networks and endpoints of this host: all in memory, each change durable before it shows here.
@@ -19,10 +22,23 @@ export class State {
     this.#records = records;
   }
 
-  /** Reads all records; once, before anything else. */
+  /**
+   * Reads all records; once, before anything else.
+   * @throws TsnetError "store", which names the record that cannot be understood
+   */
   async restore(): Promise<void> {
-    for (const network of (await this.#records.list("network")).values()) this.#showNetwork(network as Network);
-    for (const endpoint of (await this.#records.list("endpoint")).values()) this.#showEndpoint(endpoint as Endpoint);
+    let restored = 0;
+    const pause = async (): Promise<void> => {
+      if (++restored % recordsPerTurn === 0) await setImmediate();
+    };
+    for (const [id, value] of await this.#records.list("network")) {
+      this.#showNetwork(parseNetworkRecord(id, value));
+      await pause();
+    }
+    for (const [id, value] of await this.#records.list("endpoint")) {
+      this.#showEndpoint(parseEndpointRecord(id, value));
+      await pause();
+    }
   }
 
   network(id: string): Network | undefined {

@@ -1,5 +1,5 @@
 import { explain, TsnetError } from "../errors.ts";
-import type { InsertForwardRule, Op, RemoveForwardRule } from "../plan/op.ts";
+import type { ForgetFlows, InsertForwardRule, Op, RemoveForwardRule } from "../plan/op.ts";
 import type { Links } from "./links.ts";
 import { setSysctl } from "./sysctl.ts";
 
@@ -7,6 +7,7 @@ import { setSysctl } from "./sysctl.ts";
 export interface Targets {
   readonly links: Links;
   readonly nft: { run(script: string): void };
+  readonly conntrack: { forgetFlows(op: ForgetFlows): Promise<void> };
   readonly forward: {
     insertForwardRule(op: InsertForwardRule): Promise<void>;
     removeForwardRule(op: RemoveForwardRule): Promise<void>;
@@ -30,8 +31,8 @@ export async function apply(ops: readonly Op[], targets: Targets): Promise<void>
   }
 }
 
-/** @returns a promise for what takes a program to do */
-function applyOne(op: Op, { links, nft, forward }: Targets): Promise<void> | undefined {
+/** @returns a promise for what takes a program, or many steps, to do */
+function applyOne(op: Op, { links, nft, conntrack, forward }: Targets): Promise<void> | undefined {
   switch (op.op) {
     case "ensure-bridge":
       links.ensureBridge(op);
@@ -60,6 +61,8 @@ function applyOne(op: Op, { links, nft, forward }: Targets): Promise<void> | und
     case "run-nft":
       nft.run(op.script);
       return;
+    case "forget-flows":
+      return conntrack.forgetFlows(op);
     case "insert-forward-rule":
       return forward.insertForwardRule(op);
     case "remove-forward-rule":
@@ -87,6 +90,8 @@ function describe(op: Op): string {
       return `${op.op} ${op.key.join("/")} = ${op.value}`;
     case "run-nft":
       return op.op;
+    case "forget-flows":
+      return `${op.op} ${op.protocol} ${op.hostPorts.join(" ")} of ${op.addresses.join(" ")}`;
     case "insert-forward-rule":
     case "remove-forward-rule":
       return `${op.op} ${op.program}`;

@@ -2,6 +2,7 @@ import type { Observed, ObservedFirewall, ObservedForward, ObservedLink } from "
 import type { Op } from "../plan/op.ts";
 import { apply } from "./apply.ts";
 import type { KernelChange } from "./change.ts";
+import { Conntrack } from "./conntrack.ts";
 import { LinkEvents } from "./events.ts";
 import * as forward from "./forward.ts";
 import { Hold } from "./hold.ts";
@@ -26,6 +27,7 @@ export class KernelCalls {
   readonly #rtnetlink = new Rtnetlink();
   readonly #links = new Links(this.#rtnetlink);
   readonly #nft = new Nft();
+  readonly #conntrack = new Conntrack();
   readonly #hold: Hold;
   readonly #ports: PortHolder;
   readonly #watcher: Watcher;
@@ -44,7 +46,7 @@ export class KernelCalls {
   }
 
   apply(ops: readonly Op[]): Promise<void> {
-    return apply(ops, { links: this.#links, nft: this.#nft, forward });
+    return apply(ops, { links: this.#links, nft: this.#nft, conntrack: this.#conntrack, forward });
   }
 
   observe(): Observed {
@@ -89,6 +91,7 @@ export class KernelCalls {
     this.#ports.close();
     this.#hold.close();
     this.#nft.close();
+    this.#conntrack.close();
     this.#rtnetlink.close();
   }
 }

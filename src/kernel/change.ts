@@ -8,7 +8,7 @@ export type KernelChange =
   | { readonly what: "addresses" }
   /** Somebody else changed our nft table, or it is gone. */
   | { readonly what: "firewall" }
-  /** Somebody else changed a FORWARD or DOCKER-USER chain of iptables. */
+  /** Somebody else changed a chain of iptables that decides whether our packets pass, or names Docker's bridges. */
   | { readonly what: "forward" }
   /** Events were lost: compare everything. */
   | { readonly what: "everything" };

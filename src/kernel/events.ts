@@ -49,20 +49,33 @@ export class LinkEvents {
   read(): KernelChange[] {
     const last = new Map<number, KernelChange & { what: "link" }>();
     let addresses = false;
-    try {
-      for (let messages = this.#socket.receive(); messages; messages = this.#socket.receive()) {
-        for (const message of messages) {
-          const change = this.#decodeLink(message);
-          if (change) last.set(change.link.index, change);
-          addresses ||= this.#isLoss(message);
-        }
+    let lost = false;
+    for (let messages = this.#receive(); messages; messages = this.#receive()) {
+      lost ||= messages === "lost";
+      for (const message of messages === "lost" ? [] : messages) {
+        const change = this.#decodeLink(message);
+        if (change) last.set(change.link.index, change);
+        addresses ||= this.#isLoss(message);
       }
-    } catch (error) {
-      if (!hasErrno(error, "ENOBUFS")) throw error;
+    }
+    if (lost) {
       this.#told.clear(); // the next messages are told of, whether they are new or not
       return [{ what: "everything" }];
     }
     return [...last.values(), ...(addresses ? [{ what: "addresses" } as const] : [])];
+  }
+
+  /**
+   * "lost" comes once. The kernel then goes on losing messages, silently, until the queue is empty (NETLINK_S_CONGESTED in
+   * net/netlink/af_netlink.c): whoever is told has to be told after that.
+   */
+  #receive(): Message[] | "lost" | undefined {
+    try {
+      return this.#socket.receive();
+    } catch (error) {
+      if (hasErrno(error, "ENOBUFS")) return "lost";
+      throw error;
+    }
   }
 
   close(): void {

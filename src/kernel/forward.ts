@@ -1,12 +1,12 @@
 /**
- * The FORWARD chains of iptables, through its own programs: only they know how their rules are laid out in the kernel, and
- * how their lock works. Nothing here creates a table that is not there.
+ * The FORWARD chains of iptables, and Docker's behind them, through its own programs: only they know how their rules are laid
+ * out in the kernel, and how their lock works. Nothing here creates a table or chain that is not there.
  */
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { TsnetError } from "../errors.ts";
-import { isForwardRule } from "../plan/forward.ts";
+import { dockerChains, isForwardRule } from "../plan/forward.ts";
 import type { ObservedForward } from "../plan/observed.ts";
 import type { InsertForwardRule, IptablesProgram, RemoveForwardRule } from "../plan/op.ts";
 
@@ -26,7 +26,8 @@ const absent =
 const foreign = /is incompatible, use 'nft' tool/;
 
 /**
- * FORWARD of every program that is installed and has it. Equivalent to: `iptables-nft -S FORWARD` and so on.
+ * FORWARD of every program that is installed and has it, and the chains in which Docker names its bridges, where FORWARD leads
+ * to them. Equivalent to: `iptables-nft -S FORWARD; iptables-nft -S DOCKER-BRIDGE` and so on.
  * @throws TsnetError "kernel" with what the program said
  */
 export async function observeForward(): Promise<ObservedForward> {
@@ -64,8 +65,17 @@ export async function removeForwardRule(op: RemoveForwardRule): Promise<void> {
 
 async function observeProgram(program: IptablesProgram): Promise<readonly string[] | undefined> {
   if (!(await hasFilterTable(program))) return undefined;
+  const lines = await listChain(program, "FORWARD");
+  if (lines === undefined) return undefined;
+  const others: string[] = [];
+  for (const chain of dockerChains(lines)) others.push(...((await listChain(program, chain)) ?? []));
+  return [...lines, ...others];
+}
+
+/** What `-S` prints of a chain; undefined if it is not there, or no chain of iptables'. */
+async function listChain(program: IptablesProgram, chain: string): Promise<readonly string[] | undefined> {
   try {
-    return (await run(program, ["-S", "FORWARD"])).split("\n").filter((line) => line.startsWith("-"));
+    return (await run(program, ["-S", chain])).split("\n").filter((line) => line.startsWith("-"));
   } catch (error) {
     if (!(error instanceof TsnetError)) throw error;
     if (error.errno === "ENOENT" || absent.test(error.message) || foreign.test(error.message)) return undefined;

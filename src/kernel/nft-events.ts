@@ -35,13 +35,20 @@ const message = { newTable: 0, delTable: 2, newChain: 3, delChain: 5, newRule: 6
 /** NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE and so on; NFTA_CHAIN_NAME; NFTA_RULE_CHAIN. */
 const attribute = { table: 1, chainName: 3, ruleChain: 2 } as const;
 
-const watchedChains = new Set(["FORWARD", "DOCKER-USER"]);
+/** Where our rule stands, and where Docker names its bridges: plan/forward.ts. */
+const watchedChains = new Set([
+  "FORWARD",
+  "DOCKER-USER",
+  "DOCKER-BRIDGE",
+  "DOCKER-INTERNAL",
+  "DOCKER-ISOLATION-STAGE-1",
+]);
 
 /** What changed since the last read, and not by us. */
 export interface NftChanges {
   /** Our table inet tsnet. */
   readonly firewall: boolean;
-  /** iptables-nft's table filter, or its chains FORWARD and DOCKER-USER, IPv4 or IPv6. */
+  /** iptables-nft's table filter, or its chains FORWARD, DOCKER-USER and those that name Docker's bridges, IPv4 or IPv6. */
   readonly forward: boolean;
   /** Notifications were lost. */
   readonly everything: boolean;

@@ -19,7 +19,7 @@ const ipv6Level = 41;
 const ipv6Only = 26;
 const protocolNumber = { tcp: 6, udp: 17, sctp: 132 } as const;
 
-/** All addresses of both families, and all of IPv6. */
+/** All addresses of IPv4, and all of IPv6. */
 const anyAddress = "0.0.0.0";
 const anyIpv6 = "::";
 
@@ -97,10 +97,10 @@ const keyOf = (port: HostPort): string => `${port.protocol} ${port.port}`;
 
 const canonical = (address: string): string => inetNtop(inetPton(address));
 
-/** Whether a packet could be for both. "0.0.0.0" is every address of both families, "::" every one of IPv6. */
+/** Whether a packet could be for both. "0.0.0.0" is every address of IPv4, "::" every one of IPv6. */
 function overlaps(one: string, other: string): boolean {
   const covers = (wide: string, address: string): boolean =>
-    wide === address || wide === anyAddress || (wide === anyIpv6 && address.includes(":"));
+    wide === address || wide === (address.includes(":") ? anyIpv6 : anyAddress);
   return covers(one, other) || covers(other, one);
 }
 
@@ -113,8 +113,7 @@ function refusal(index: number, port: HostPort, error: unknown): TsnetError {
 
 function openHolder(port: HostPort, mark: number): number | "recorded" {
   try {
-    if (port.address !== anyAddress) return hold(port, mark, port.address);
-    return unless(noFamily, () => hold(port, mark, anyIpv6, "both families")) ?? hold(port, mark, anyAddress);
+    return hold(port, mark, port.address);
   } catch (error) {
     if (port.protocol === "sctp" && hasErrnoOf(noProtocol, error)) return "recorded";
     if (hasErrnoOf(noFamily, error))
@@ -124,7 +123,7 @@ function openHolder(port: HostPort, mark: number): number | "recorded" {
 }
 
 /** A socket of the address's family, bound, and listening where the protocol has that. */
-function hold(port: HostPort, mark: number, address: string, families?: "both families"): number {
+function hold(port: HostPort, mark: number, address: string): number {
   const bytes = inetPton(address);
   const isIpv6 = bytes.length === 16;
   const type = port.protocol === "udp" ? sockDgram : sockStream;
@@ -133,7 +132,7 @@ function hold(port: HostPort, mark: number, address: string, families?: "both fa
   try {
     // what a former listener left behind (TIME_WAIT) must not refuse us; for UDP it would let others in
     if (type === sockStream) setsockoptInt(fd, socketLevel, reuseAddress, 1);
-    if (isIpv6) setsockoptInt(fd, ipv6Level, ipv6Only, families === undefined ? 1 : 0);
+    if (isIpv6) setsockoptInt(fd, ipv6Level, ipv6Only, 1);
     setsockoptInt(fd, socketLevel, markOption, mark);
     bindBytes(fd, encodeAddress(bytes, port.port));
     if (type === sockStream) listen(fd, 1);
@@ -156,13 +155,3 @@ function encodeAddress(address: Uint8Array, port: number): Uint8Array {
 
 const hasErrnoOf = (errnos: ReadonlySet<string>, error: unknown): boolean =>
   error instanceof TsnetError && error.errno !== undefined && errnos.has(error.errno);
-
-/** What `work` returns; undefined if it fails with one of these. */
-function unless<T>(errnos: ReadonlySet<string>, work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (hasErrnoOf(errnos, error)) return undefined;
-    throw error;
-  }
-}

@@ -15,7 +15,7 @@ export interface EndpointRequest {
 }
 
 /**
- * The endpoint that a request asks for.
+ * The endpoint that a request asks for, as far as the request says it: not by which leases it has its addresses.
  * @throws TsnetError "invalid" if it has no address, two of a family, or one outside of the network
  */
 export function planEndpoint(request: EndpointRequest, network: Network): Endpoint {
@@ -34,6 +34,7 @@ export function planEndpoint(request: EndpointRequest, network: Network): Endpoi
     id,
     network: network.id,
     addresses: texts,
+    leases: [],
     mac: mac ?? macOf(network.id, first.ip),
     sandbox: null,
     ports: [],

@@ -59,9 +59,7 @@ export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">): E
 
 const isAny = (address: string): boolean => address === "0.0.0.0" || address === "::";
 
-/** "0.0.0.0" stands for both families, as `docker run -p` without a host address does. */
-const servesFamily = (port: PortMapping, family: Family): boolean =>
-  port.hostAddress === "0.0.0.0" || port.hostAddress.includes(":") === (family === 6);
+const servesFamily = (port: PortMapping, family: Family): boolean => port.hostAddress.includes(":") === (family === 6);
 
 /**
  * The addresses of containers that are on several of our networks: an answer may take another way than the question, so that

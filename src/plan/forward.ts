@@ -1,8 +1,9 @@
 /**
- * The one rule of ours in iptables' FORWARD. An accept in our own table does not undo a drop there, so where FORWARD drops,
+ * The one rule of ours in iptables' FORWARD, and what Docker's rules there tell of its bridges. An accept in our own table does not undo a drop there, so where FORWARD drops,
  * it must accept our mark: right after the jump to DOCKER-USER, so that what users write there comes first, and a RETURN
  * there does not skip it.
  */
+import { isLinkName } from "../net/names.ts";
 import type { ObservedForward } from "./observed.ts";
 import type { IptablesProgram, Op } from "./op.ts";
 
@@ -14,6 +15,36 @@ export function planForward(observed: ObservedForward, mark: number): Op[] {
 /** Every rule of ours goes. */
 export function planForwardRemoval(observed: ObservedForward, mark: number): Op[] {
   return perProgram(observed, (program, lines) => removals(program, mark, findOurs(rulesOf(lines), mark).length));
+}
+
+/** The chains besides FORWARD in which Docker names its bridges; up to 28.0.0 FORWARD jumps to them itself. */
+const namingChains = ["DOCKER-BRIDGE", "DOCKER-INTERNAL", "DOCKER-ISOLATION-STAGE-1"] as const;
+
+/** Which chains besides FORWARD may name bridges of Docker's, from the lines of FORWARD. Not all of them need to be there. */
+export const dockerChains = (lines: readonly string[]): readonly string[] =>
+  lines.includes("-A FORWARD -j DOCKER-FORWARD")
+    ? namingChains
+    : namingChains.filter((chain) => lines.includes(`-A FORWARD -j ${chain}`));
+
+/**
+ * How Docker's rules name a bridge, once for each: in FORWARD (up to 28.0.0) or DOCKER-BRIDGE (since 28.0.1), and one of an
+ * internal network in DOCKER-ISOLATION-STAGE-1 or, later, DOCKER-INTERNAL.
+ */
+const dockerRules = [
+  /^-A (?:FORWARD|DOCKER-BRIDGE) -o (\S+) -j DOCKER$/,
+  /^-A (?:DOCKER-ISOLATION-STAGE-1|DOCKER-INTERNAL) ! -s \S+ -o (\S+) -j DROP$/,
+];
+
+/**
+ * The bridges that Docker's rules name, whatever they are called: a user may name them. Those that tsnet uses are left out, and
+ * names that nft could misread.
+ * @param own the bridges of our own networks
+ */
+export function dockerBridges(observed: ObservedForward, own: ReadonlySet<string>): Set<string> {
+  const names = Object.values(observed).flatMap((lines) =>
+    lines.flatMap((line) => dockerRules.flatMap((rule) => rule.exec(line)?.[1] ?? [])),
+  );
+  return new Set(names.filter((name) => isLinkName(name) && !own.has(name)));
 }
 
 function perProgram(

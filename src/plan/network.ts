@@ -31,7 +31,7 @@ export interface Network {
   /** Whether containers of the network may talk to each other. */
   readonly icc: boolean;
   readonly masquerade: boolean;
-  /** Host address of published ports that name none; "0.0.0.0" is all addresses of both families. */
+  /** Host address of published ports that name none; "0.0.0.0" is all addresses, of both families. */
   readonly hostBinding: string;
   /** Name of the interface in the container, less its number. */
   readonly interfacePrefix: string;
@@ -46,7 +46,7 @@ export interface Network {
 /** A published port: what reaches `hostAddress:hostPort` goes to the container's `containerPort`. */
 export interface PortMapping {
   readonly protocol: "tcp" | "udp" | "sctp";
-  /** "0.0.0.0" is all addresses of both families, "::" all of IPv6. */
+  /** "0.0.0.0" is all addresses of IPv4, "::" all of IPv6. */
   readonly hostAddress: string;
   readonly hostPort: number;
   readonly containerPort: number;
@@ -58,6 +58,8 @@ export interface Endpoint {
   readonly network: string;
   /** "172.18.0.2/16", at most one a family. */
   readonly addresses: readonly string[];
+  /** The grants by which tsnet's own IPAM gave the addresses; empty if another did. */
+  readonly leases: readonly string[];
   readonly mac: string;
   /** Path of the container's network namespace; null before Join and after Leave. */
   readonly sandbox: string | null;

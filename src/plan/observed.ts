@@ -59,5 +59,8 @@ export interface ObservedFirewall {
   readonly elements: Elements;
 }
 
-/** `-S FORWARD` of each iptables program that has the chain, line by line: "-P FORWARD DROP", "-A FORWARD -j DOCKER-USER". */
+/**
+ * `-S FORWARD` of each iptables program that has the chain, line by line: "-P FORWARD DROP", "-A FORWARD -j DOCKER-USER". Then
+ * `-S` of the chains in which Docker names its bridges: "-A DOCKER-BRIDGE -o docker0 -j DOCKER".
+ */
 export type ObservedForward = Readonly<Partial<Record<IptablesProgram, readonly string[]>>>;

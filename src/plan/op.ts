@@ -89,6 +89,19 @@ export interface RunNft {
   readonly script: string;
 }
 
+/**
+ * Makes the kernel forget UDP flows: those to one of these ports, of the host or of others, but for flows that the host only
+ * masquerades; and those whose destination was translated to one of these addresses. The next packet of each is translated by
+ * the rules as they are now. Only the families of the addresses are looked at. See kernel/conntrack.ts.
+ */
+export interface ForgetFlows {
+  readonly op: "forget-flows";
+  readonly protocol: "udp";
+  readonly hostPorts: readonly number[];
+  /** Of a container, without prefix length: "172.18.0.2". */
+  readonly addresses: readonly string[];
+}
+
 /** iptables' two back ends, for both families, by the names of their programs. */
 export type IptablesProgram = "iptables-nft" | "iptables-legacy" | "ip6tables-nft" | "ip6tables-legacy";
 
@@ -119,5 +132,6 @@ export type Op =
   | RemoveLinks
   | SetSysctl
   | RunNft
+  | ForgetFlows
   | InsertForwardRule
   | RemoveForwardRule;

@@ -29,10 +29,14 @@ export interface Repair {
 /** Compares and plans; an empty list means that records and kernel agree. */
 export function planReconcile(wanted: Wanted, observed: Observed): Repair[] {
   const links = new Map(observed.links.map((link) => [link.name, link]));
+  // Docker has put the container's end back into the host's namespace, and it goes with the host's end
+  const leaving = new Set(
+    observed.links.flatMap(({ group, alias }) => (group === removedGroup ? [parseLinkAlias(alias)?.id ?? ""] : [])),
+  );
   return [
     ...[...wanted.networks.values()].flatMap((network) => repairNetwork(network, links, observed)),
     ...[...wanted.endpoints.values()].flatMap((endpoint) => repairPort(endpoint, wanted, links)),
-    ...observed.links.flatMap((link) => removeLeftover(link, wanted)),
+    ...observed.links.flatMap((link) => removeLeftover(link, wanted, leaving)),
   ];
 }
 
@@ -93,12 +97,12 @@ function repairPort(endpoint: Endpoint, wanted: Wanted, links: ReadonlyMap<strin
 }
 
 /** A link that says it is ours, and of which no record knows; or one whose making a crash cut off. */
-function removeLeftover(link: ObservedLink, wanted: Wanted): Repair[] {
+function removeLeftover(link: ObservedLink, wanted: Wanted, leaving: ReadonlySet<string>): Repair[] {
   const owner = parseLinkAlias(link.alias);
   const isUnfinished = link.group === unfinishedGroup && link.alias === "";
   if (owner === undefined && !isUnfinished) return [];
   if (link.group === removedGroup) return [];
-  if (owner !== undefined && isKnown(owner, wanted)) return [];
+  if (owner !== undefined && (isKnown(owner, wanted) || (owner.role === "peer" && leaving.has(owner.id)))) return [];
   const op: Op = { op: "remove-links", links: [{ name: link.name, alias: link.alias }] };
   return [{ reason: `link ${link.name} (${link.alias}) belongs to nothing that exists`, ops: [op] }];
 }

@@ -40,6 +40,7 @@ export function parseValue(kind: Kind, id: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new TsnetError("store", `the record of ${kind} ${id} is not JSON`, { cause });
+    const hint = "remove it from tsnet.db or move the file away";
+    throw new TsnetError("store", `record ${kind} ${id} is not JSON; ${hint}`, { cause });
   }
 }

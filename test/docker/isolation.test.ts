@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
 import { driver } from "../support/plugin.ts";
+import { until } from "../support/poll.ts";
 import { everything, reachable } from "../support/probe.ts";
 
 describe("networks of tsnet and of Docker on one host", () => {
@@ -28,6 +29,45 @@ describe("networks of tsnet and of Docker on one host", () => {
     }
     expect(seen).to.deep.equal([]);
   });
+
+  const ownName = ["-o", "com.docker.network.bridge.name=mydocker"];
+
+  it("are kept apart where Docker's bridge has a name of the user's, made before tsnet's network", async () => {
+    await host().docker("network", "create", "-d", "bridge", ...ownName, "dockers");
+    await host().docker("network", "create", "-d", driver, "ours");
+    await expectApart("ours", "dockers");
+  });
+
+  it("are kept apart where Docker's bridge has a name of the user's, made after tsnet's network, until it goes", async () => {
+    await host().docker("network", "create", "-d", driver, "ours");
+    await host().docker("network", "create", "-d", "bridge", ...ownName, "dockers");
+    const containers = await expectApart("ours", "dockers");
+    await host().plugin.restart();
+    expect(await dockerLinks()).to.include("mydocker");
+    for (const container of containers) await container.remove();
+    await host().docker("network", "rm", "dockers");
+    await until("the bridge is forgotten", 5_000, async () => !(await dockerLinks()).includes("mydocker"));
+  });
+
+  it("know the bridge of an internal network of Docker's, from where no answer would come, by a name of the user's", async () => {
+    await host().docker("network", "create", "-d", "bridge", "--internal", ...ownName, "dockers");
+    await until("the bridge is known", 5_000, async () => (await dockerLinks()).includes("mydocker"));
+    await host().docker("network", "rm", "dockers");
+    await until("the bridge is forgotten", 5_000, async () => !(await dockerLinks()).includes("mydocker"));
+  });
+
+  async function expectApart(...networks: [string, string]): Promise<Container[]> {
+    const run = (network: string) => Container.run(host(), { network, serve: true });
+    const [a, b] = await Promise.all([run(networks[0]), run(networks[1])]);
+    expect(await reachable(a, await b.ipv4(networks[1]))).to.deep.equal([]);
+    expect(await reachable(b, await a.ipv4(networks[0]))).to.deep.equal([]);
+    return [a, b];
+  }
+
+  async function dockerLinks(): Promise<string[]> {
+    const objects = await host().nft("list set inet tsnet docker_links");
+    return objects.flatMap((object) => object.set?.elem ?? []);
+  }
 
   it("stay apart when a network is made after the others, and when Docker restarts", async () => {
     await host().docker("network", "create", "-d", driver, "early");

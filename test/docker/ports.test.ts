@@ -5,7 +5,7 @@ import { image } from "../support/image.ts";
 import { client } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
-import { answers, ask, type Protocol } from "../support/probe.ts";
+import { answers, ask, type Protocol, SteadySender } from "../support/probe.ts";
 
 const protocols: readonly Protocol[] = ["tcp", "udp"];
 
@@ -57,6 +57,16 @@ describe("docker run -p on tsnet networks", () => {
     await Container.run(host(), { network: "local", serve: true }, "-p", "8083:80");
     expect(await ask(host(), "tcp", "127.0.0.1", 8083)).to.be.a("string");
     expect(await answers(host().outside.client, "tcp", host().ipv4, 8083)).to.equal(false);
+  });
+
+  it("answers a udp client that sends all the time, from before its port was published, also after a change of containers", async () => {
+    await using sender = await SteadySender.start(host().outside.client, host().ipv4, 8080);
+    for (const address of ["10.70.0.20", "10.70.0.30"]) {
+      const container = await serve("-p", "8080:80/udp", "--ip", address);
+      await sender.isAnswered();
+      expect((await host().exec("conntrack -L -p udp --orig-port-dst 8080")).stdout).to.contain(`src=${address} `);
+      await container.remove();
+    }
   });
 
   it("finds a free port for -p 80 and for a range", async () => {

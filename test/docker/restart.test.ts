@@ -110,6 +110,29 @@ describe("restarts", () => {
     expect(endpoints()).to.deep.equal(await endpointsOfDocker());
   });
 
+  /** With the plugin there, Docker gives the address back itself; without, nobody does but the plugin. */
+  for (const away of [false, true]) {
+    const when = away ? ", while the plugin is away," : "";
+    it(`of dockerd after a SIGKILL${when} let a container that died have its address again`, async () => {
+      await Promise.all([server.remove(), neighbor.remove()]);
+      const subnet = ["--ipam-driver", "tsnet", "--subnet", "10.77.0.0/24"];
+      await host().docker("network", "create", "-d", driver, ...subnet, "fixed");
+      const dead = await Container.run(host(), { network: "fixed" }, "--ip", "10.77.0.5");
+      await host().dockerd.kill();
+      if (away) await host().plugin.stop();
+      await host().dockerd.start();
+      if (away) await host().plugin.start();
+      await until("the dead container starts again", collectedMs, async () => {
+        await host().docker("start", dead.id);
+        return true;
+      });
+      expect(await dead.ipv4("fixed")).to.equal("10.77.0.5");
+      await ping(dead, client.ipv4);
+      const held = ["tsnet-local/10.77.0.1", "tsnet-local/10.77.0.5"];
+      expect([...host().records("lease").keys()].sort()).to.deep.equal(held);
+    });
+  }
+
   it("of the whole machine bring networks back before Docker asks, and then the containers", async () => {
     const [network] = JSON.parse(await host().docker("network", "inspect", "web"));
     const idle = await Container.run(host(), { network: "web" });

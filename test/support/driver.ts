@@ -3,10 +3,12 @@ import { expect } from "chai";
 import { Collector } from "../../src/driver/collector.ts";
 import { Endpoints } from "../../src/driver/endpoints.ts";
 import { Firewall } from "../../src/driver/firewall.ts";
+import { Flows } from "../../src/driver/flows.ts";
 import { Forwarding } from "../../src/driver/forwarding.ts";
 import { Locks } from "../../src/driver/locks.ts";
 import type { Log } from "../../src/driver/log.ts";
 import { Networks } from "../../src/driver/networks.ts";
+import { Pools } from "../../src/driver/pools.ts";
 import { Ports } from "../../src/driver/ports.ts";
 import { Reconciler } from "../../src/driver/reconciler.ts";
 import { Removals } from "../../src/driver/removals.ts";
@@ -51,14 +53,18 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
   const forwarding = new Forwarding(kernel);
   const removals = new Removals(kernel, log);
   const ports = new Ports(kernel);
+  const flows = new Flows(kernel, log);
+  const pools = new Pools({ records, hostId: "host-1", excluded: async () => [] });
   const collector: Collector = new Collector({
     ...{ state, kernel, locks, log },
+    releaseLeases: ({ addresses, leases }) => pools.releaseLeases(addresses, leases),
     remove: (id) => endpoints.remove(id),
     now: () => clock.now,
   });
   const endpoints = new Endpoints({
-    ...{ state, kernel, firewall, forwarding, removals, ports, locks },
+    ...{ state, kernel, firewall, forwarding, removals, ports, flows, locks, log },
     collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
+    leasesAt: (addresses) => pools.leasesAt(addresses),
   });
   const networks = new Networks({ state, kernel, firewall, forwarding, removals, endpoints, locks, log });
   const reconciler = new Reconciler({
@@ -76,6 +82,7 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
     firewall,
     removals,
     ports,
+    pools,
     collector,
     endpoints,
     networks,
@@ -86,6 +93,7 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
 /** As `openDriver`, restored. */
 export async function startDriver(world: World, store: Store, clock?: { now: number }): Promise<Driver> {
   const driver = openDriver(world, store, clock);
+  await driver.pools.restore();
   await driver.reconciler.restore();
   return driver;
 }

@@ -43,9 +43,10 @@ export interface LinksFixture {
 export function useLinks(): LinksFixture {
   let rtnetlink: Rtnetlink;
   const nft = { run: () => expect.fail("no nft here") };
+  const conntrack = { forgetFlows: () => expect.fail("no flows here") };
   const fixture: LinksFixture = {
     links: undefined as unknown as Links, // set before each test
-    ensure: (...ops) => apply(ops, { links: fixture.links, nft, forward }),
+    ensure: (...ops) => apply(ops, { links: fixture.links, nft, conntrack, forward }),
     failure: async (...ops) => {
       const error = await fixture.ensure(...ops).catch((reason: unknown) => reason);
       expect(error).to.be.instanceOf(TsnetError);

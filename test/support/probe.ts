@@ -1,7 +1,8 @@
 /** Real clients: what they reach, and as whom they are seen. */
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { attempt, type Outcome } from "./commands.ts";
+import { attempt, exitOf, type Outcome } from "./commands.ts";
+import { until } from "./poll.ts";
 
 /** Where traffic starts: a host, a container, the client outside. */
 export interface Place {
@@ -107,4 +108,46 @@ export async function talkDuring(
   const last = (await lines.next()).value ?? "";
   if (!/^\d+$/.test(last)) throw new Error(`connection to ${address} port ${port}: ${last || "broken"}`);
   return Number(last);
+}
+
+/** Sends from one port each 20 ms, and prints a line for each answer. Not connected, so that it learns of no refusal. */
+const steadyScript = (address: string, port: number): string => `
+  const socket = require("dgram").createSocket("udp4");
+  socket.on("message", () => console.log("answer"));
+  socket.bind(5000, () => {
+    console.log("sending");
+    setInterval(() => socket.send("ask", ${port}, "${address}"), 20);
+  });`;
+
+/** A client that sends datagrams to one address from one port all the time, as statsd, syslog and WireGuard do. */
+export class SteadySender implements AsyncDisposable {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+  #answers = 0;
+
+  private constructor(child: ChildProcessWithoutNullStreams) {
+    this.#child = child;
+    this.#lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  }
+
+  /** Resolves when it sends. */
+  static async start(from: Place, address: string, port: number): Promise<SteadySender> {
+    const [file = "", ...args] = await from.enter([process.execPath, "-e", steadyScript(address, port)]);
+    const sender = new SteadySender(spawn(file, args));
+    const { value } = await sender.#lines.next();
+    if (value !== "sending") throw new Error(`cannot send to ${address} port ${port}`);
+    sender.#child.stdout.on("data", () => sender.#answers++);
+    return sender;
+  }
+
+  /** Waits until something that is sent from now on is answered. @throws Error if nothing is */
+  async isAnswered(): Promise<void> {
+    const before = this.#answers;
+    await until("a steady sender is answered", answerSeconds * 1000, () => this.#answers > before + 1);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await exitOf(this.#child);
+  }
 }

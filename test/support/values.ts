@@ -31,6 +31,7 @@ export const endpointOf = (values: Partial<Endpoint> = {}): Endpoint => ({
   id: idOf("e1"),
   network: idOf("a1"),
   addresses: ["172.18.0.2/16"],
+  leases: [],
   mac: "02:42:ac:12:00:02",
   sandbox: null,
   ports: [],

@@ -12,7 +12,7 @@ import type {
 } from "../../src/plan/op.ts";
 import { removedGroup } from "../../src/plan/reconcile.ts";
 import type { Faults } from "./faults.ts";
-import type { World } from "./world.ts";
+import type { World, WorldFlow } from "./world.ts";
 import { kernelError } from "./world-links.ts";
 
 /** A process's way into the world. Lists of operations are executed one after the other, as the kernel worker does it. */
@@ -63,12 +63,12 @@ export function openKernel(
 
 const portText = ({ protocol, address, port }: HostPort): string => `${protocol} ${address} ${port}`;
 
-/** Two ports meet if they have an address in common: "0.0.0.0" has all, "::" all of IPv6. */
+/** Two ports meet if they have an address in common: "0.0.0.0" has all of IPv4, "::" all of IPv6. */
 function meet(a: string, b: string): boolean {
   const [protocolA, addressA = "", portA] = a.split(" ");
   const [protocolB, addressB = "", portB] = b.split(" ");
   if (protocolA !== protocolB || portA !== portB) return false;
-  const covers = (any: string, other: string): boolean => any === "0.0.0.0" || (any === "::" && other.includes(":"));
+  const covers = (any: string, other: string): boolean => any === (other.includes(":") ? "::" : "0.0.0.0");
   return addressA === addressB || covers(addressA, addressB) || covers(addressB, addressA);
 }
 
@@ -104,6 +104,11 @@ const executors: Executors = {
   "remove-links": removeLinks,
   "set-sysctl": setSysctl,
   "run-nft": ({ nft }, { script }) => nft.run(script),
+  "forget-flows": (world, { hostPorts, addresses }) => {
+    const isForgotten = ({ port, target }: WorldFlow): boolean =>
+      hostPorts.includes(port) || addresses.includes(target);
+    world.udpFlows = world.udpFlows.filter((flow) => !isForgotten(flow));
+  },
   "insert-forward-rule": noIptables,
   "remove-forward-rule": noIptables,
 };

@@ -11,6 +11,14 @@ import { openKernel } from "./world-kernel.ts";
 import { WorldLinks } from "./world-links.ts";
 import { WorldNft } from "./world-nft.ts";
 
+/** A UDP flow under way. */
+export interface WorldFlow {
+  /** Of the host, that its client sends to. */
+  readonly port: number;
+  /** Address of the container that it reaches, or of the host if it is not translated. */
+  readonly target: string;
+}
+
 export class World {
   readonly links = new WorldLinks();
   readonly nft = new WorldNft();
@@ -25,6 +33,7 @@ export class World {
     ["net/ipv6/conf/default/forwarding", "0"],
     ["net/ipv6/conf/all/forwarding", "0"],
   ]);
+  udpFlows: WorldFlow[] = [];
   ephemeral = { first: 32768, last: 32771 };
   forward: ObservedForward = {};
   #watcher: (change: KernelChange) => void = () => {};

@@ -128,6 +128,22 @@ export function decodeAttributes(bytes: Buffer, start = 0): Attributes {
   return attributes;
 }
 
+/**
+ * One attribute, without decoding the others: where there are thousands of messages, of which few matter. Of several with one
+ * type, the first.
+ * @throws TsnetError "kernel" if one before it is longer than what is left
+ */
+export function findAttribute(bytes: Buffer, type: number, start = 0): Buffer | undefined {
+  for (let at = start; at < bytes.length; ) {
+    const left = bytes.length - at;
+    const length = left < attributeHeaderBytes ? 0 : bytes.readUInt16LE(at);
+    if (length < attributeHeaderBytes || length > left) throw truncated("attribute", length, left);
+    if ((bytes.readUInt16LE(at + 2) & typeMask) === type) return bytes.subarray(at + attributeHeaderBytes, at + length);
+    at += align(length);
+  }
+  return undefined;
+}
+
 const truncated = (what: string, length: number, left: number): TsnetError =>
   new TsnetError("kernel", `netlink: ${what} of ${length} bytes where ${left} bytes are left`);
 

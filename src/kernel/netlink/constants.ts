@@ -113,3 +113,20 @@ export const rta = { dst: 1, oif: 4, priority: 6, prefSrc: 7, table: 15 } as con
 
 /** RT_TABLE_…, RTPROT_…, RT_SCOPE_… and RTN_… of the same header. */
 export const route = { tableMain: 254, tableLocal: 255, protocolKernel: 2, scopeLink: 253, unicast: 1 } as const;
+
+/** NETLINK_NETFILTER */
+export const netlinkNetfilter = 12;
+
+/** IPCTNL_MSG_CT_… of include/uapi/linux/netfilter/nfnetlink_conntrack.h, below NFNL_SUBSYS_CTNETLINK. */
+export const ctMessage = { new: 0x100, get: 0x101, delete: 0x102 } as const;
+
+/** CTA_… of the same header: attributes of a flow. */
+export const cta = { tupleOrig: 1, tupleReply: 2, status: 3, id: 12, zone: 18, filter: 25 } as const;
+
+/** CTA_TUPLE_…, CTA_IP_… and CTA_PROTO_…, inside a tuple. Ports are in the network's byte order. */
+export const ctaTuple = { ip: 1, proto: 2 } as const;
+export const ctaIp = { v4Src: 1, v6Src: 3 } as const;
+export const ctaProto = { num: 1, dstPort: 3 } as const;
+
+/** CTA_FILTER_…_FLAGS, inside CTA_FILTER. */
+export const ctaFilter = { origFlags: 1, replyFlags: 2 } as const;

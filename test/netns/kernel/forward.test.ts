@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { hasErrno, TsnetError } from "../../../src/errors.ts";
 import { insertForwardRule, observeForward, removeForwardRule } from "../../../src/kernel/forward.ts";
 import { LegacyIptablesPoll } from "../../../src/kernel/legacy-poll.ts";
-import { planForward, planForwardRemoval } from "../../../src/plan/forward.ts";
+import { dockerBridges, planForward, planForwardRemoval } from "../../../src/plan/forward.ts";
 import type { IptablesProgram, Op } from "../../../src/plan/op.ts";
 
 const mark = 0x01000000;
@@ -83,6 +83,35 @@ describe("forward", () => {
 
       it("observes what the program prints", async () => {
         expect((await observeForward())[program]).to.deep.equal(before);
+      });
+
+      it("observes the chains that name Docker's bridges, where FORWARD leads to them, and makes none", async () => {
+        const observed = async () => (await observeForward())[program];
+        for (const chain of ["DOCKER", "DOCKER-FORWARD", "DOCKER-BRIDGE"]) run(program, "-N", chain);
+        run(program, "-A", "DOCKER-FORWARD", "-j", "DOCKER-BRIDGE");
+        run(program, "-A", "DOCKER-BRIDGE", "-o", "mydocker", "-j", "DOCKER");
+        expect(await observed()).to.deep.equal(before);
+        run(program, "-A", "FORWARD", "-j", "DOCKER-FORWARD");
+        const whole = run(program, "-S");
+        const more = ["-A FORWARD -j DOCKER-FORWARD", "-N DOCKER-BRIDGE", "-A DOCKER-BRIDGE -o mydocker -j DOCKER"];
+        expect(await observed()).to.deep.equal([...before, ...more]);
+        expect(run(program, "-S")).to.equal(whole);
+        expect(await planned()).to.have.length(1);
+      });
+
+      it("learns bridges from what the program prints of Docker's rules up to 28.0.0, and of an internal network", async () => {
+        const subnet = program.startsWith("ip6") ? "fd00::/64" : "10.0.0.0/24";
+        run(program, "-N", "DOCKER");
+        run(program, "-A", "FORWARD", "-o", "mydocker", "-j", "DOCKER");
+        run(program, "-N", "DOCKER-ISOLATION-STAGE-1");
+        run(program, "-I", "FORWARD", "-j", "DOCKER-ISOLATION-STAGE-1");
+        run(
+          program,
+          "-A",
+          "DOCKER-ISOLATION-STAGE-1",
+          ..."! -s SUBNET -o inner -j DROP".replace("SUBNET", subnet).split(" "),
+        );
+        expect(dockerBridges(await observeForward(), new Set())).to.deep.equal(new Set(["mydocker", "inner"]));
       });
 
       it("puts the rule after the jump, once, and takes it back", async () => {

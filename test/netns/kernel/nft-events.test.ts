@@ -71,7 +71,7 @@ describe("nft events", () => {
   });
 
   for (const program of ["iptables-nft", "ip6tables-nft"]) {
-    it(`tells changes to FORWARD and DOCKER-USER of ${program}, and not to other chains`, () => {
+    it(`tells changes to FORWARD, DOCKER-USER and the chains that name Docker's bridges of ${program}, and not to other chains`, () => {
       const telling = [
         "-P FORWARD DROP",
         "-N DOCKER-USER",
@@ -80,6 +80,11 @@ describe("nft events", () => {
         "-D FORWARD -j DOCKER-USER",
         "-F DOCKER-USER",
         "-X DOCKER-USER",
+        ...["DOCKER-BRIDGE", "DOCKER-INTERNAL", "DOCKER-ISOLATION-STAGE-1"].flatMap((chain) => [
+          `-N ${chain}`,
+          `-A ${chain} -o docker0 -j DROP`,
+          `-D ${chain} -o docker0 -j DROP`,
+        ]),
       ];
       for (const change of telling) {
         run(program, ...change.split(" "));

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { explain } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
 import { bindingOf, idOf, networkRequest } from "../../support/values.ts";
@@ -39,6 +40,80 @@ describe("endpoints that Docker has left behind", () => {
     expect(driver.log.lines.at(-1))
       .to.contain("removed an endpoint that Docker has left behind")
       .and.contain('"state":"dead"');
+  });
+
+  describe("with an address of tsnet's own IPAM", () => {
+    const poolId = "tsnet-local/172.18.0.0/16";
+    const address = "172.18.0.5/16";
+    const take = async (): Promise<string> =>
+      driver.pools
+        .requestAddress({ poolId, address: "172.18.0.5", options: {} })
+        .then((given) => given.address, explain);
+    const leases = async (): Promise<string[]> => [...(await driver.store.list("lease")).keys()];
+    /** A container with that address that died, and Docker was not there to see it. */
+    const die = async (): Promise<void> => {
+      await driver.endpoints.join(network, idOf("e5"), sandbox);
+      world.moveIntoSandbox("tsc-e5000000000", sandbox);
+      world.destroySandbox(sandbox);
+    };
+
+    beforeEach(async () => {
+      await driver.pools.requestPool({
+        addressSpace: "tsnet-local",
+        pool: "172.18.0.0/16",
+        subPool: "",
+        options: {},
+        v6: false,
+      });
+      expect(await take()).to.equal(address);
+      await driver.endpoints.create({ network, id: idOf("e5"), addresses: [address], mac: null });
+    });
+
+    it("give it back, also after a restart of the plugin, which collects them at once", async () => {
+      await die();
+      expect(await take()).to.contain("Address already in use");
+      driver = await startDriver(world, driver.store);
+      expect([driver.state.endpoint(idOf("e5")), await leases()]).to.deep.equal([undefined, []]);
+      expect(await take()).to.equal(address);
+    });
+
+    it("leave it to whom Docker has given it meanwhile", async () => {
+      await die();
+      await driver.pools.releaseAddress({ poolId, address: "172.18.0.5" });
+      expect(await take()).to.equal(address);
+      await driver.endpoints.create({ network, id: idOf("e6"), addresses: [address], mac: null });
+      expect(driver.state.endpoint(idOf("e5"))).to.equal(undefined);
+      expect(await take()).to.contain("Address already in use");
+      expect(driver.state.endpoint(idOf("e6"))?.leases).to.deep.equal(driver.pools.leasesAt([address]));
+      await expectAgreement(driver, new World());
+    });
+
+    it("keep it while they live, and when Docker removes them it is Docker that gives it back", async () => {
+      await sweep();
+      await driver.endpoints.delete(network, idOf("e5"));
+      expect(await leases()).to.deep.equal(["tsnet-local/172.18.0.5"]);
+    });
+
+    it("are tried again if it cannot be given back, and give it back only once if their removal failed", async () => {
+      await die();
+      // Steps of a sweep: sandboxes, two links, sandboxes, the lease, then the removal.
+      for (const [at, left] of [
+        [5, ["tsnet-local/172.18.0.5"]],
+        [6, []],
+      ] as const) {
+        void driver.faults.arm({ kind: "before", at, errno: "EIO" });
+        await sweep();
+        expect(driver.log.lines.at(-1)).to.contain("a dead endpoint could not be removed").and.contain("EIO");
+        expect(await leases()).to.deep.equal(left);
+      }
+      expect(await take()).to.equal(address);
+      await sweep();
+      expect([driver.state.endpoint(idOf("e5")), await leases()]).to.deep.equal([
+        undefined,
+        ["tsnet-local/172.18.0.5"],
+      ]);
+      await expectAgreement(driver, new World());
+    });
   });
 
   it("are never removed while their sandbox lives, whatever has become of the links, however long", async () => {

@@ -4,21 +4,8 @@ import { Pools } from "../../../src/driver/pools.ts";
 import { TsnetError } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import type { Change } from "../../../src/store/store.ts";
+import { SlowStore } from "../../support/slow-store.ts";
 import { errorOf } from "../../support/store-contract.ts";
-
-/** A store whose commits can be made to fail, or to wait. */
-class TestStore extends MemoryStore {
-  isFull = false;
-  readonly held: (() => void)[] = [];
-  isHolding = false;
-
-  override async commit(changes: readonly Change[]): Promise<void> {
-    const { isFull } = this;
-    if (this.isHolding) await new Promise<void>((resolve) => this.held.push(resolve));
-    if (isFull) throw new TsnetError("store", "the disk is full");
-    await super.commit(changes);
-  }
-}
 
 /** Commits take turns of the event loop, and some fail. */
 class UnreliableStore extends MemoryStore {
@@ -48,7 +35,7 @@ function ignoreRefusal(error: unknown): void {
 }
 
 describe("Pools on a disk", () => {
-  let store: TestStore;
+  let store: SlowStore;
   let pools: Pools;
 
   const request = (pool: string, subPool = "") =>
@@ -60,7 +47,7 @@ describe("Pools on a disk", () => {
   const recorded = async () => [...(await store.list("pool")).keys(), ...(await store.list("lease")).keys()];
 
   beforeEach(async () => {
-    store = new TestStore();
+    store = new SlowStore();
     pools = await restored(store);
   });
 
@@ -145,6 +132,31 @@ describe("Pools on a disk", () => {
       expect(await take(other)).to.equal("10.0.0.9/24");
     });
 
+    it("leaves no lease behind of a pool that could not be made durable", async () => {
+      Object.assign(store, { isHolding: true, isFull: true });
+      const pool = errorOf(request("10.0.0.0/24"));
+      store.isFull = false;
+      const address = errorOf(take("tsnet-local/10.0.0.0/24"));
+      await flush(Promise.all([pool, address]));
+      expect([(await pool).code, (await address).message]).to.deep.equal([
+        "store",
+        "invalid pool id: tsnet-local/10.0.0.0/24",
+      ]);
+      expect(await recorded()).to.deep.equal([]);
+      await restored(store);
+    });
+
+    it("gives addresses of a pool once it is durable", async () => {
+      store.isHolding = true;
+      const pool = request("10.0.0.0/24");
+      const address = take("tsnet-local/10.0.0.0/24");
+      await flush(Promise.all([pool, address]));
+      expect([await address, await recorded()]).to.deep.equal([
+        "10.0.0.1/24",
+        ["tsnet-local/10.0.0.0/24", "tsnet-local/10.0.0.1"],
+      ]);
+    });
+
     it("releases an address after the request for it, whatever becomes of that", async () => {
       const id = await idOf("10.0.0.0/24");
       for (const isFull of [false, true]) {
@@ -163,14 +175,14 @@ describe("Pools on a disk", () => {
 
   it("does not start with records that it cannot understand or that contradict each other", async () => {
     const records: [Change, string][] = [
-      [{ put: "pool", id: "x", value: { subnet: 3 } }, "the record of pool x cannot be understood: "],
+      [{ put: "pool", id: "x", value: { subnet: 3 } }, "record pool x cannot be understood: "],
       [
         { put: "lease", id: "y", value: { pool: "p", address: "10.0.0.1" } },
-        "the record of lease y names pool p, which does not exist",
+        "record lease y names pool p, which does not exist; remove it from tsnet.db",
       ],
       [
         { put: "lease", id: "z", value: { pool: "tsnet-local/10.0.0.0/24", address: "10.1.0.1" } },
-        "the record of lease z contradicts",
+        "record lease z contradicts",
       ],
     ];
     await idOf("10.0.0.0/24");

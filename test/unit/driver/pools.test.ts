@@ -234,8 +234,10 @@ describe("Pools", () => {
         lastAllocated: "10.0.0.128",
       },
     });
+    const [grant] = pools.leasesAt(["10.0.0.128/24"]);
+    expect(grant).to.match(/^[0-9a-f-]{36}$/);
     expect(Object.fromEntries(await store.list("lease"))).to.deep.equal({
-      "tsnet-local/10.0.0.128": { pool: "tsnet-local/10.0.0.0/24/10.0.0.128/25", address: "10.0.0.128" },
+      "tsnet-local/10.0.0.128": { pool: "tsnet-local/10.0.0.0/24/10.0.0.128/25", address: "10.0.0.128", grant },
     });
   });
 });

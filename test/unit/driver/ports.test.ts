@@ -18,7 +18,7 @@ describe("ports of the host", () => {
     ports = new Ports(kernel);
   });
   const allocate = (...bindings: PortBinding[]): Promise<string[]> =>
-    ports.allocate(bindings, "0.0.0.0").then(
+    ports.allocate(bindings, ["0.0.0.0"]).then(
       (mappings) => mappings.map(({ hostAddress, hostPort }) => `${hostAddress} ${hostPort}`),
       (error: unknown) => [explain(error)],
     );
@@ -33,7 +33,7 @@ describe("ports of the host", () => {
   });
 
   it("of another container are refused in Docker's words", async () => {
-    await allocate(bindingOf(80));
+    await allocate(bindingOf(80), bindingOf(80, { hostAddress: "::" }));
     expect(await allocate(bindingOf(80))).to.deep.equal(["Bind for 0.0.0.0:80 failed: port is already allocated"]);
     expect(await allocate(bindingOf(80, { hostAddress: "::1" }))).to.deep.equal([
       "Bind for [::1]:80 failed: port is already allocated",
@@ -43,6 +43,7 @@ describe("ports of the host", () => {
 
   it("of a program of the host are refused in Docker's words", async () => {
     world.foreignPorts.add("tcp 0.0.0.0 80");
+    world.foreignPorts.add("tcp :: 80");
     expect(await allocate(bindingOf(80))).to.deep.equal([
       "failed to bind host port 0.0.0.0:80/tcp: address already in use",
     ]);
@@ -117,7 +118,7 @@ describe("ports of the host", () => {
 
 describe("ports that an endpoint has", () => {
   const has = (values: Parameters<typeof mappingOf>[0], binding: PortBinding): boolean =>
-    satisfies([mappingOf(values)], [binding], "0.0.0.0");
+    satisfies([mappingOf(values)], [binding], ["0.0.0.0"]);
   it("satisfy what is asked for: the port, any of a range, any at all", () => {
     expect([
       has({}, bindingOf(8080)),
@@ -133,7 +134,7 @@ describe("ports that an endpoint has", () => {
       bindingOf(8080, { containerPort: 81 }),
     ];
     expect(others.map((binding) => has({}, binding))).to.deep.equal([false, false, false, false]);
-    expect(satisfies([mappingOf()], [], "0.0.0.0")).to.equal(false);
-    expect(satisfies([], [bindingOf(8080)], "0.0.0.0")).to.equal(false);
+    expect(satisfies([mappingOf()], [], ["0.0.0.0"])).to.equal(false);
+    expect(satisfies([], [bindingOf(8080)], ["0.0.0.0"])).to.equal(false);
   });
 });

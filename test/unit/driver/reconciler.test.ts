@@ -1,6 +1,5 @@
 import { expect } from "chai";
 import { explain } from "../../../src/errors.ts";
-import type { ObservedLink } from "../../../src/plan/observed.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, openDriver, startDriver, stopDriver } from "../../support/driver.ts";
 import { until } from "../../support/poll.ts";
@@ -104,15 +103,6 @@ describe("the reconciler", () => {
     await driver.reconciler.run();
     expect(driver.log.lines).to.include('error: could not be repaired: the nft table {"error":"run-nft: EPERM"}');
     expect(isWhole()).to.equal(true);
-  });
-
-  it("knows Docker's bridges as they come and go", async () => {
-    const docker0: ObservedLink = { ...world.links.observe(world.links.add("docker0", "bridge", { up: true })) };
-    const elements = (): object => ({ ...world.nft.observe()?.elements["docker_links"] });
-    world.report({ what: "link", removed: false, link: docker0 });
-    await until("known", 1000, async () => JSON.stringify(elements()) === '{"docker0":""}');
-    world.removeLink("docker0");
-    await until("forgotten", 1000, async () => JSON.stringify(elements()) === "{}");
   });
 
   it("brings everything back after a reboot, and takes back the containers that are gone", async () => {

@@ -7,6 +7,7 @@ import {
   decodeMessages,
   encodeEmbedded,
   encodeMessage,
+  findAttribute,
   readNested,
   readNumber,
   readText,
@@ -122,6 +123,19 @@ describe("netlink codec", () => {
     expect(readText(attributes, 2)).to.equal("");
     expect(readNumber(attributes, 2)).to.equal(0);
     expect(readNested(attributes, 2).size).to.equal(0);
+  });
+
+  it("finds one attribute among others as decoding all of them does, and refuses a torn one before it", () => {
+    const types = fc.integer({ min: 1, max: 20 });
+    const lists = fc.uniqueArray(fc.tuple(types, fc.uint8Array({ maxLength: 9 })), { selector: ([type]) => type });
+    fc.assert(
+      fc.property(lists, types, (attributes, type) => {
+        const bytes = encodeAttributes(attributes);
+        expect(findAttribute(bytes, type)).to.deep.equal(decodeAttributes(bytes).get(type));
+      }),
+    );
+    const torn = encodeAttributes([[1, u32(1)]]).subarray(0, 6);
+    expect(() => findAttribute(torn, 2)).to.throw("attribute of 8 bytes where 6 bytes are left");
   });
 });
 

@@ -1,6 +1,12 @@
 import { expect } from "chai";
 import * as fc from "fast-check";
-import { isForwardRule, planForward, planForwardRemoval } from "../../../src/plan/forward.ts";
+import {
+  dockerBridges,
+  dockerChains,
+  isForwardRule,
+  planForward,
+  planForwardRemoval,
+} from "../../../src/plan/forward.ts";
 
 const mark = 0x01000000;
 const program = "iptables-nft" as const;
@@ -14,6 +20,17 @@ const drops = "-P FORWARD DROP";
 const insert = (position: number): object => ({ op: "insert-forward-rule", program, position, mark });
 const remove = { op: "remove-forward-rule", program, mark };
 const plan = (...lines: string[]): object[] => planForward({ [program]: lines }, mark);
+
+const isolation = "-A FORWARD -j DOCKER-ISOLATION-STAGE-1";
+/** What Docker has there for its bridge NAME: up to 28.0.0, and since. */
+const docker27 = (name: string): string[] => [
+  `-A FORWARD -o ${name} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+  `-A FORWARD -o ${name} -j DOCKER`,
+  `-A FORWARD -i ${name} ! -o ${name} -j ACCEPT`,
+  `-A FORWARD -i ${name} -o ${name} -j ACCEPT`,
+  `-A DOCKER-ISOLATION-STAGE-1 -i ${name} ! -o ${name} -j DOCKER-ISOLATION-STAGE-2`,
+];
+const docker28 = ["-A FORWARD -j DOCKER-USER", "-A FORWARD -j DOCKER-FORWARD", "-N DOCKER-BRIDGE"];
 
 /** What iptables makes of a plan. */
 function apply(lines: readonly string[], ops: readonly object[]): string[] {
@@ -97,6 +114,60 @@ describe("plan forward", () => {
       ours.replace("FORWARD", "INPUT"),
     ];
     for (const other of others) expect(isForwardRule(other, mark), other).to.equal(false);
+  });
+
+  it("is not confused by the chains in which Docker names its bridges", () => {
+    const others = ["-A DOCKER-BRIDGE -o docker0 -j DOCKER", "-A DOCKER-INTERNAL -j DROP", "-P DOCKER DROP"];
+    expect(plan(accepts, jump, ...others)).to.deep.equal([]);
+    expect(plan(drops, jump, ours, ...others)).to.deep.equal([]);
+  });
+
+  it("looks for names of bridges where FORWARD leads to Docker's chains, and nowhere else", () => {
+    expect(dockerChains([drops, jump, docker, ours])).to.deep.equal([]);
+    expect(dockerChains([drops, jump, isolation])).to.deep.equal(["DOCKER-ISOLATION-STAGE-1"]);
+    expect(dockerChains([drops, "-A FORWARD -j DOCKER-BRIDGE"])).to.deep.equal(["DOCKER-BRIDGE"]);
+    expect(dockerChains(docker28)).to.include.members(["DOCKER-BRIDGE", "DOCKER-INTERNAL", "DOCKER-ISOLATION-STAGE-1"]);
+    expect(dockerChains(["-A FORWARD -j DOCKER-FORWARD-2", "-A DOCKER -j DOCKER-BRIDGE"])).to.deep.equal([]);
+  });
+
+  const bridges = (...lines: string[]): string[] => [...dockerBridges({ [program]: lines }, new Set(["tsb-1", "lan"]))];
+
+  it("learns Docker's bridges by its rules, in the layouts of Docker 20.10 to 29", () => {
+    const docker29 = [...docker28, "-A DOCKER-BRIDGE -o docker0 -j DOCKER", "-A DOCKER-BRIDGE -o mydocker -j DOCKER"];
+    expect(bridges(drops, jump, isolation, ...docker27("mydocker"), ...docker27("docker0"))).to.deep.equal([
+      "mydocker",
+      "docker0",
+    ]);
+    expect(bridges(drops, ...docker29)).to.deep.equal(["docker0", "mydocker"]);
+    for (const chain of ["DOCKER-ISOLATION-STAGE-1", "DOCKER-INTERNAL"]) {
+      const rules = [`-A ${chain} ! -s 10.1.0.0/16 -o inner -j DROP`, `-A ${chain} ! -d 10.1.0.0/16 -i inner -j DROP`];
+      expect(bridges(drops, ...docker28, ...rules)).to.deep.equal(["inner"]);
+    }
+  });
+
+  it("learns them of all programs, each once", () => {
+    const observed = {
+      "iptables-nft": docker27("both"),
+      "iptables-legacy": docker27("legacy"),
+      "ip6tables-nft": docker27("both"),
+    };
+    expect(dockerBridges(observed, new Set())).to.deep.equal(new Set(["both", "legacy"]));
+  });
+
+  it("takes nothing else for a bridge of Docker's: no bridge of ours, no other rule, no name that nft could misread", () => {
+    expect(bridges(...docker27("tsb-1"), ...docker27("lan"))).to.deep.equal([]);
+    const others = [
+      "-A FORWARD ! -o eth0 -j DOCKER",
+      "-A FORWARD -o eth0 -p tcp -j DOCKER",
+      "-A FORWARD -o eth0 -j DOCKER-2",
+      "-A FORWARD -i eth0 -j DOCKER",
+      "-A FORWARD -o eth0 -j ACCEPT",
+      '-A FORWARD -m comment --comment "-A FORWARD -o eth0 -j DOCKER" -j ACCEPT',
+      "-A DOCKER-USER -o eth0 -j DOCKER",
+      "-A DOCKER-INTERNAL -o eth0 -j DROP",
+    ];
+    expect(bridges(...others)).to.deep.equal([]);
+    expect(bridges(...['a"', "eth+", "a{", "all", "sixteen-letters-"].flatMap(docker27))).to.deep.equal([]);
   });
 
   it("removes every one, and nothing else", () => {

@@ -117,6 +117,14 @@ describe("wanted against observed", () => {
     expect(removed).to.deep.equal(links.map(({ name, alias }) => ({ op: "remove-links", links: [{ name, alias }] })));
   });
 
+  it("leaves alone a container's end that Docker has put back, while its host end waits for deletion", () => {
+    const links = [
+      hostLink({ name: "tsd-b", group: removedGroup, master: 0, up: false }),
+      hostLink({ index: 12, name: "tsc-e1000000000", alias: `tsnet:peer:${idOf("e1")}`, master: 0, up: false }),
+    ];
+    expect(plan(seen({ links }), [], [])).to.deep.equal([]);
+  });
+
   it("leaves alone what waits for its deletion, and what is not ours", () => {
     const doomed = bridgeLink({ name: "tsd-10", group: removedGroup, up: false });
     const foreign = [

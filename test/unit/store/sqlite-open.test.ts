@@ -115,6 +115,18 @@ describe("SqliteStore.open", () => {
       });
     }
 
+    it("to list what is not JSON, and names the record", async () => {
+      const store = await openStore(directory);
+      await store.commit([network("a"), network("b")]);
+      await store.close();
+      inFile((database) => database.exec("UPDATE record SET value = '{' WHERE id = 'b'"));
+      const error = await errorOf((await openStore(directory)).list("network"));
+      expect([error.code, error.message]).to.deep.equal([
+        "store",
+        "record network b is not JSON; remove it from tsnet.db or move the file away",
+      ]);
+    });
+
     it("a state directory that is a file", async () => {
       const file = join(directory, "file");
       writeFileSync(file, "");

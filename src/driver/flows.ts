@@ -1,0 +1,56 @@
+import { explain } from "../errors.ts";
+import { mergeForgetFlows, planForgetFlows } from "../plan/flows.ts";
+import type { Endpoint } from "../plan/network.ts";
+import type { ForgetFlows } from "../plan/op.ts";
+import type { Kernel } from "./kernel.ts";
+import type { Log } from "./log.ts";
+
+/**
+ * UDP flows under way when a port is published or taken back: they are made to follow the new rules. Otherwise a client that sends
+ * all the time would go on reaching what was behind the port when it began: nobody, or a container that is gone.
+ */
+export class Flows {
+  readonly #kernel: Kernel;
+  readonly #log: Log;
+  readonly #waiting: ForgetFlows[] = [];
+  /** Does all that waits. */
+  #next: Promise<void> | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(kernel: Kernel, log: Log) {
+    this.#kernel = kernel;
+    this.#log = log;
+  }
+
+  /**
+   * An endpoint's ports have changed, and the firewall with them. Does nothing if no UDP port was among them. Never fails: the
+   * port is published or taken back as it was asked for, and what could not be forgotten is told in the log.
+   * @param after undefined for an endpoint that is gone
+   */
+  async follow(before: Endpoint, after: Endpoint | undefined): Promise<void> {
+    const op = planForgetFlows(before, after);
+    if (op !== undefined) await this.#gather(op);
+  }
+
+  /** What comes while one is under way is done together: the kernel walks through all its flows for each. */
+  #gather(op: ForgetFlows): Promise<void> {
+    this.#waiting.push(op);
+    if (this.#next !== undefined) return this.#next;
+    this.#next = this.#running.then(() => {
+      this.#next = undefined;
+      return this.#forget(mergeForgetFlows(this.#waiting.splice(0)));
+    });
+    this.#running = this.#next;
+    return this.#next;
+  }
+
+  async #forget(op: ForgetFlows): Promise<void> {
+    try {
+      await this.#kernel.apply([op]);
+    } catch (error) {
+      const { hostPorts } = op;
+      const what = "UDP clients of these ports that send all the time may not reach the container; conntrack -D helps";
+      this.#log.error({ hostPorts, error: explain(error) }, what);
+    }
+  }
+}
