@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { globSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { setPriority } from "node:os";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -45,6 +46,19 @@ function fillCache(stamp: string): void {
   }
 }
 
+/**
+ * Docker waits for the plugin with each container, and when many come and go at once it is what takes the processor: 50 removals
+ * at once held the event loop up for 50 ms on two processors, and for 12 ms with this.
+ */
+function comeFirst(): void {
+  try {
+    setPriority(-10);
+  } catch {
+    // without CAP_SYS_NICE it runs like any other program
+  }
+}
+
+comeFirst();
 const stamp = currentStamp();
 if (cachedStamp() !== stamp) fillCache(stamp);
 process.execve?.(process.execPath, [process.execPath, ...flags, join(import.meta.dirname, "main.ts")], env);
