@@ -70,15 +70,7 @@ export class Links {
   }
 
   ensureVeth(op: EnsureVeth): void {
-    if (!this.#createPair(op)) {
-      this.#mendVeth(op, this.#existing(op.master).index);
-      return;
-    }
-    const host: Attribute[] = [...hostEndOf(op.alias), ...(op.hairpin ? [hairpinOf(true)] : [])];
-    this.#finish(op.name, () => {
-      this.#rtnetlink.changeLink({ name: op.name }, { attributes: host });
-      this.#rtnetlink.changeLink({ name: op.peer }, { attributes: aliasOf(op.peerAlias) });
-    });
+    if (!this.#createPair(op)) this.#mendVeth(op, this.#existing(op.master).index);
   }
 
   /**
@@ -90,18 +82,31 @@ export class Links {
     const known = this.#masters.get(op.master);
     const master = known ?? this.#existing(op.master).index;
     this.#masters.set(op.master, master);
-    const attributes: Attribute[] = [
-      [ifla.master, u32(master)],
-      ...pairOf(op.peer, [unfinished, ...mtuOf(op.mtuBytes)]),
-    ];
     try {
-      return this.#create(op.name, { up: true, attributes }, op.peer);
+      if (!this.#create(op.name, { attributes: pairOf(op.peer, [unfinished, ...mtuOf(op.mtuBytes)]) }, op.peer)) {
+        return false;
+      }
+      this.#finish(op.name, () => this.#makePort(op, master));
+      return true;
     } catch (error) {
       this.#masters.delete(op.master);
       const isConflict = error instanceof TsnetError && error.code === "conflict";
       if (isConflict ? !this.#clearEarlier(op) : known === undefined) throw error;
       return this.#createPair(op);
     }
+  }
+
+  /**
+   * A new link passes for one with a carrier until the kernel has looked, which asking for it brings about (rtnl_getlink() in
+   * net/core/rtnetlink.c). A port with a carrier that comes up makes the bridge go through all of its ports: with 900 of them
+   * that takes 0.3 ms. Without one it takes 0.02 ms, and the carrier comes when the container's end is up.
+   */
+  #makePort({ name, peer, alias, peerAlias, hairpin }: EnsureVeth, master: number): void {
+    this.#rtnetlink.getLink({ name });
+    this.#rtnetlink.changeLink({ name }, { attributes: [[ifla.master, u32(master)]] });
+    const attributes: Attribute[] = [...hostEndOf(alias), ...(hairpin ? [hairpinOf(true)] : [])];
+    this.#rtnetlink.changeLink({ name }, { up: true, attributes });
+    this.#rtnetlink.changeLink({ name: peer }, { attributes: aliasOf(peerAlias) });
   }
 
   /**
