@@ -50,10 +50,10 @@ What is behind them:
 * A veth pair takes the kernel about 16 ms to delete, whoever asks. tsnet takes it out of use, answers, and deletes all that have
   gathered in one request.
 * Networks and ports are elements of nft maps. Docker's bridge runs iptables several times for a network, and for each port.
-* An endpoint costs a few netlink messages and two durable records. The kernel's part of it grows with the number of ports that the
-  bridge has, whoever asks: a pair takes it 0.38 ms among the first hundred and 0.73 ms among the last of a thousand, in a bare loop
-  of netlink messages. That is the growth in the table.
+* An endpoint costs a few netlink messages and two durable records. The kernel takes about 0.4 ms of it, and a little more with each
+  port that the bridge has.
 * Connecting a running container is four calls through a socket where Docker's own driver is called in its own process. The rest,
-  moving the link into the container, is dockerd's work for both, and most of the time.
+  moving the link into the container, is dockerd's work for both, and most of the time. A container's start is within the noise of
+  the bridge's: 0.97 to 1.01 in repeated runs.
 `,
 );
