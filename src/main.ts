@@ -86,7 +86,10 @@ async function main(): Promise<void> {
     KernelClient,
     SqliteStore,
   ];
-  kernel.onExit((error) => refuseToStart(error));
+  kernel.onExit((error) => {
+    log.fatal({ error: explain(error) }, "cannot go on; running containers keep their network");
+    process.exit(1);
+  });
 
   const driver = await createDriver(kernel, store, config, log);
   const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();

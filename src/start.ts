@@ -61,4 +61,5 @@ function comeFirst(): void {
 comeFirst();
 const stamp = currentStamp();
 if (cachedStamp() !== stamp) fillCache(stamp);
-process.execve?.(process.execPath, [process.execPath, ...flags, join(import.meta.dirname, "main.ts")], env);
+if (process.execve === undefined) throw new Error(`Node ${process.version} is too old for tsnet: use "npm start"`);
+process.execve(process.execPath, [process.execPath, ...flags, join(import.meta.dirname, "main.ts")], env);

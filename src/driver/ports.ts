@@ -89,7 +89,7 @@ export class Ports {
     if (binding.hostPort !== 0) return countUp(binding.hostPort, binding.hostPortEnd);
     const { first, last } = await this.#kernel.observeEphemeralPorts();
     const start = this.#lastEphemeral >= first && this.#lastEphemeral < last ? this.#lastEphemeral + 1 : first;
-    return [...countUp(start, last), ...countUp(first, start - 1)];
+    return countRound(first, last, start);
   }
 }
 
@@ -142,6 +142,12 @@ const inTheWay = (mappings: readonly PortMapping[], error: unknown): PortMapping
 
 function* countUp(first: number, last: number): Iterable<number> {
   for (let port = first; port <= last; port++) yield port;
+}
+
+/** All of a range, from `start` on; the first one tried is free almost always. */
+function* countRound(first: number, last: number, start: number): Iterable<number> {
+  yield* countUp(start, last);
+  yield* countUp(first, start - 1);
 }
 
 const rangeText = ({ hostPort, hostPortEnd }: PortBinding): string =>

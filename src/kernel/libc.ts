@@ -31,7 +31,6 @@ const raw = {
   socket: process.func("int socket(int domain, int type, int protocol)"),
   bind: process.func("int bind(int fd, const void *address, uint32_t length)"),
   listen: process.func("int listen(int fd, int backlog)"),
-  getsockname: process.func("int getsockname(int fd, void *address, void *length)"),
   setsockopt: process.func("int setsockopt(int fd, int level, int name, const void *value, uint32_t length)"),
   getsockopt: process.func("int getsockopt(int fd, int level, int name, void *value, void *length)"),
   send: process.func("intptr_t send(int fd, const void *data, size_t length, int flags)"),
@@ -63,7 +62,7 @@ export const errnoName = (number: number): string => names.get(number) ?? `errno
 export const describeErrno = (number: number): string => `${errnoName(number)} ${raw.strerror(number)}`;
 
 /** An error of the kernel's: "socket: EPERM Operation not permitted". */
-export const kernelError = (doing: string, number: number): TsnetError =>
+const kernelError = (doing: string, number: number): TsnetError =>
   new TsnetError("kernel", `${doing}: ${describeErrno(number)}`, { errno: errnoName(number) });
 
 /**
@@ -106,30 +105,14 @@ export const listen = (fd: number, backlog: number): void => {
   checked("listen", raw.listen(fd, backlog));
 };
 
-/** man 2 getsockname: the bytes of the struct sockaddr, cut at `maxBytes`. */
-export function getsockname(fd: number, maxBytes: number): Uint8Array {
-  const address = new Uint8Array(maxBytes);
-  const length = lengthOf(address);
-  checked("getsockname", raw.getsockname(fd, address, length));
-  return address.subarray(0, length[0]);
-}
-
 /** man 2 setsockopt. */
-export const setsockopt = (fd: number, level: number, name: number, value: Uint8Array): void => {
+const setsockopt = (fd: number, level: number, name: number, value: Uint8Array): void => {
   checked("setsockopt", raw.setsockopt(fd, level, name, value, value.length));
 };
 
 /** setsockopt with an int. */
 export const setsockoptInt = (fd: number, level: number, name: number, value: number): void =>
   setsockopt(fd, level, name, new Uint8Array(Int32Array.of(value).buffer));
-
-/** man 2 getsockopt: what the kernel wrote, cut at `maxBytes`. */
-export function getsockopt(fd: number, level: number, name: number, maxBytes: number): Uint8Array {
-  const value = new Uint8Array(maxBytes);
-  const length = lengthOf(value);
-  checked("getsockopt", raw.getsockopt(fd, level, name, value, length));
-  return value.subarray(0, length[0]);
-}
 
 /** man 2 send: how many bytes were taken. */
 export const send = (fd: number, data: Uint8Array, flags = 0): number =>
