@@ -2,7 +2,10 @@ import { TsnetError } from "./errors.ts";
 
 /** The settings of the plugin, from its environment (`docker plugin set`). */
 export interface Config {
+  /** Where dockerd finds the plugin. */
   readonly socket: string;
+  /** Of the admin API, which the command `tsnet` asks. */
+  readonly adminSocket: string;
   readonly stateDir: string;
   readonly logLevel: string;
   readonly scope: "local" | "global";
@@ -14,8 +17,11 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal"];
 
+export const defaultAdminSocket = "/run/docker/tsnet/admin.sock";
+
 const settings = {
   socket: { name: "TSNET_SOCKET", fallback: "/run/docker/plugins/tsnet.sock", parse: absolutePath },
+  adminSocket: { name: "TSNET_ADMIN_SOCKET", fallback: defaultAdminSocket, parse: absolutePath },
   stateDir: { name: "TSNET_STATE_DIR", fallback: "/var/lib/tsnet", parse: absolutePath },
   logLevel: { name: "TSNET_LOG_LEVEL", fallback: "info", parse: oneOf(logLevels) },
   scope: { name: "TSNET_SCOPE", fallback: "local", parse: oneOf(["local", "global"] as const) },
@@ -41,6 +47,7 @@ export function parseConfig(environment: Environment): Config {
   };
   const config: Config = {
     socket: read(settings.socket),
+    adminSocket: read(settings.adminSocket),
     stateDir: read(settings.stateDir),
     logLevel: read(settings.logLevel),
     scope: read(settings.scope),

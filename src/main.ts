@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { type Logger, pino } from "pino";
+import { createAdminApp } from "./api/admin.ts";
 import { methodsOf } from "./api/methods.ts";
 import { closeServer, createApp, listen } from "./api/server.ts";
 import { type Config, parseConfig } from "./config.ts";
@@ -20,9 +21,11 @@ import { Ports } from "./driver/ports.ts";
 import { Reconciler } from "./driver/reconciler.ts";
 import type { Records } from "./driver/records.ts";
 import { Removals } from "./driver/removals.ts";
+import { Report } from "./driver/report.ts";
 import { State } from "./driver/state.ts";
 import { explain } from "./errors.ts";
 import { KernelClient } from "./kernel/kernel-client.ts";
+import { Observer } from "./kernel/observer.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
 
 /** The use cases of one host, wired to each other. */
@@ -59,7 +62,13 @@ async function createDriver(kernel: Kernel, records: Records, config: Config, lo
   const reconciler = new Reconciler({
     ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
   });
-  return { endpoints, networks, pools, reconciler, removals };
+  const observer = new Observer();
+  const report = new Report({
+    ...{ state, kernel, mark: config.mark },
+    observeRules: () => observer.observeRules(),
+    repairs: () => reconciler.repairs(),
+  });
+  return { endpoints, flows, networks, pools, reconciler, removals, report };
 }
 
 /** What tells this host from others: machine-id(5), or its name where there is none. */
@@ -95,12 +104,20 @@ async function main(): Promise<void> {
   const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();
   const app = createApp({ methods: methodsOf({ ...driver, scope: config.scope }), ready, log });
   const server = await listen(app, config.socket);
-  log.info({ socket: config.socket, scope: config.scope, stateDir: config.stateDir }, "listening");
+  const adminApp = createAdminApp({ report: driver.report, ready, log });
+  const adminServer = await listen(adminApp, config.adminSocket, "TSNET_ADMIN_SOCKET");
+  log.info(
+    { socket: config.socket, adminSocket: config.adminSocket, scope: config.scope, stateDir: config.stateDir },
+    "listening",
+  );
 
   const stop = async (signal: string): Promise<void> => {
     log.info({ signal }, "stopping; running containers keep their network");
+    adminServer.close();
+    adminServer.closeAllConnections();
     await closeServer(server);
     await driver.reconciler.stop();
+    await driver.flows.idle();
     await driver.removals.flush();
     await store.close();
     await kernel.close();

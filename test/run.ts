@@ -1,12 +1,13 @@
 /**
- * Runs the rings of tests, one after another: `node test/run.ts [RING...]`, by default all of them. Prints "N passed, N failed" at
- * the end, and exits with 1 if anything failed, a change to the machine included.
+ * Runs the rings of tests, one after another: `node test/run.ts [RING...] [FILE...]`, by default all of them with all of their files.
+ * Prints "N passed, N failed" at the end, and exits with 1 if anything failed, a change to the machine included.
  */
 import { spawn } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { exitOf } from "./support/commands.ts";
 import { compare, runMarker, snapshotFiles, snapshotMachine } from "./support/leftovers.ts";
+import { enterNewerDocker, makeNewerDocker } from "./support/newer-docker.ts";
 import { until } from "./support/poll.ts";
 import type { Totals } from "./support/reporter.ts";
 import { makeDirectory, newName, removeDirectory, sweep } from "./support/scratch.ts";
@@ -14,11 +15,17 @@ import { setUp } from "./support/setup.ts";
 
 /** How a ring's mocha is started. */
 interface Ring {
+  /** Where its tests are, below test. */
+  readonly directory: string;
   readonly needsRoot: boolean;
+  /** Makes what it needs besides the packages, and says what that is. */
+  readonly prepare?: () => Promise<string>;
   /** Comes before mocha's own command line. */
   readonly wrapper: readonly string[];
   readonly timeoutMs: number;
 }
+
+const root = new URL("..", import.meta.url).pathname;
 
 /** Links, rules and files of /run that a test of the netns ring makes vanish with its process. */
 const ownNamespaces = 'mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys && ip link set lo up && exec "$@"';
@@ -37,9 +44,16 @@ const isolated = [
 ];
 
 const rings: Readonly<Record<string, Ring>> = {
-  unit: { needsRoot: false, wrapper: [], timeoutMs: 10_000 },
-  netns: { needsRoot: true, wrapper: isolated, timeoutMs: 30_000 },
-  docker: { needsRoot: true, wrapper: [], timeoutMs: 120_000 },
+  unit: { directory: "unit", needsRoot: false, wrapper: [], timeoutMs: 10_000 },
+  netns: { directory: "netns", needsRoot: true, wrapper: isolated, timeoutMs: 30_000 },
+  docker: { directory: "docker", needsRoot: true, wrapper: [], timeoutMs: 120_000 },
+  docker28: {
+    directory: "docker",
+    needsRoot: true,
+    prepare: makeNewerDocker,
+    wrapper: enterNewerDocker(root),
+    timeoutMs: 120_000,
+  },
 };
 
 /** Links of a namespace go a moment after its last process. */
@@ -48,10 +62,9 @@ const settleMs = 5_000;
 /** Set by a signal: mocha is ended, its hosts end with it, and what they leave on the disk is swept. */
 const interruption = new AbortController();
 
-const root = new URL("..", import.meta.url).pathname;
-
-async function runRing(name: string, ring: Ring): Promise<Totals> {
-  const files = globSync(`test/${name}/**/*.test.ts`, { cwd: root });
+async function runRing(name: string, ring: Ring, only: readonly string[]): Promise<Totals> {
+  const all = globSync(`test/${ring.directory}/**/*.test.ts`, { cwd: root });
+  const files = only.length === 0 ? all : all.filter((file) => only.includes(file));
   if (files.length === 0) return { passed: 0, failed: 0 };
   console.log(`\n${name}`);
   const scratch = makeDirectory(newName());
@@ -83,10 +96,11 @@ function readTotals(file: string): Totals {
 }
 
 /** Runs `work` and compares the machine before and after it. */
-async function withoutLeftovers(work: () => Promise<Totals[]>): Promise<Totals[]> {
+async function withoutLeftovers(chosen: readonly Ring[], work: () => Promise<Totals[]>): Promise<Totals[]> {
   await sweep();
   const machine = await snapshotMachine();
   await setUp();
+  for (const { prepare } of chosen) if (prepare) console.log(await prepare());
   const files = snapshotFiles();
   const totals = await work();
   await sweep();
@@ -100,18 +114,21 @@ async function withoutLeftovers(work: () => Promise<Totals[]>): Promise<Totals[]
   return [...totals, isClean ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }];
 }
 
-async function main(names: readonly string[]): Promise<boolean> {
+async function main(words: readonly string[]): Promise<boolean> {
+  const files = words.filter((word) => word.endsWith(".test.ts"));
+  const names = words.filter((word) => !files.includes(word));
   const chosen = names.length > 0 ? names : Object.keys(rings);
   const unknown = chosen.filter((name) => !Object.hasOwn(rings, name));
   if (unknown.length > 0)
     throw new Error(`no such ring: ${unknown.join(", ")}; there are ${Object.keys(rings).join(", ")}`);
   const work = async () => {
     const totals: Totals[] = [];
-    for (const name of chosen) if (!interruption.signal.aborted) totals.push(await runRing(name, rings[name] as Ring));
+    for (const name of chosen)
+      if (!interruption.signal.aborted) totals.push(await runRing(name, rings[name] as Ring, files));
     return totals;
   };
-  const needsRoot = chosen.some((name) => rings[name]?.needsRoot);
-  const totals = needsRoot ? await withoutLeftovers(work) : await work();
+  const needRoot = chosen.map((name) => rings[name] as Ring).filter((ring) => ring.needsRoot);
+  const totals = needRoot.length > 0 ? await withoutLeftovers(needRoot, work) : await work();
   const passed = totals.reduce((sum, ring) => sum + ring.passed, 0);
   const failed = totals.reduce((sum, ring) => sum + ring.failed, 0);
   console.log(`\n${passed} passed, ${failed} failed`);

@@ -87,11 +87,18 @@ const portBinding = z
     };
   });
 
-/** `Options` of Join and ProgramExternalConnectivity: the container's published ports. */
+/** `Options` of Join and ProgramExternalConnectivity: the container's published ports, and since Docker 28 who serves IPv6. */
 export const sandboxOptions = z
-  .object({ "com.docker.network.portmap": z.array(portBinding).nullish() })
+  .object({
+    "com.docker.network.portmap": z.array(portBinding).nullish(),
+    "com.docker.network.driver.private.no_proxy_6to4": z.boolean().nullish(),
+  })
   .nullish()
-  .transform((options) => options?.["com.docker.network.portmap"] ?? []);
+  .transform((options) => ({
+    ports: options?.["com.docker.network.portmap"] ?? [],
+    /** Another endpoint of the container is its IPv6 gateway, and publishes for IPv6. */
+    noProxy6To4: options?.["com.docker.network.driver.private.no_proxy_6to4"] ?? false,
+  }));
 
 const subnet = z
   .object({

@@ -69,14 +69,14 @@ function endpointMethods({ endpoints }: Drivers): Record<string, Method> {
     "NetworkDriver.DeleteEndpoint": method(requests.endpointOnly, ({ network, endpoint }) =>
       endpoints.delete(network, endpoint),
     ),
-    "NetworkDriver.Join": method(requests.join, async ({ network, endpoint, sandbox }) => {
-      const { link, interfacePrefix, gateway4, gateway6 } = await endpoints.join(network, endpoint, sandbox);
+    "NetworkDriver.Join": method(requests.join, async ({ network, endpoint, sandbox, ports }) => {
+      const { link, interfacePrefix, gateway4, gateway6 } = await endpoints.join(network, endpoint, sandbox, ports);
       return { InterfaceName: { SrcName: link, DstPrefix: interfacePrefix }, Gateway: gateway4, GatewayIPv6: gateway6 };
     }),
     "NetworkDriver.Leave": method(requests.endpointOnly, ({ network, endpoint }) => endpoints.leave(network, endpoint)),
     "NetworkDriver.ProgramExternalConnectivity": method(
       requests.programExternalConnectivity,
-      ({ network, endpoint, ports }) => endpoints.publish(network, endpoint, ports),
+      ({ network, endpoint, ports, noProxy6To4 }) => endpoints.publish(network, endpoint, ports, noProxy6To4),
     ),
     "NetworkDriver.RevokeExternalConnectivity": method(requests.endpointOnly, ({ network, endpoint }) =>
       endpoints.unpublish(network, endpoint),

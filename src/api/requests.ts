@@ -73,15 +73,16 @@ export const join = z
       .regex(/^\/[\w./-]+$/, "expected the absolute path of a network namespace"),
     Options: sandboxOptions,
   })
-  .transform(({ NetworkID, EndpointID, SandboxKey }) => ({
+  .transform(({ NetworkID, EndpointID, SandboxKey, Options }) => ({
     network: NetworkID,
     endpoint: EndpointID,
     sandbox: SandboxKey,
+    ports: Options.ports,
   }));
 
 export const programExternalConnectivity = z
   .object({ NetworkID: id, EndpointID: id, Options: sandboxOptions })
-  .transform(({ NetworkID, EndpointID, Options }) => ({ network: NetworkID, endpoint: EndpointID, ports: Options }));
+  .transform(({ NetworkID, EndpointID, Options }) => ({ network: NetworkID, endpoint: EndpointID, ...Options }));
 
 export const discover = z.object({ DiscoveryType: z.number() });
 

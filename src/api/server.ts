@@ -91,12 +91,14 @@ async function withDeadline<T>(
 }
 
 /**
- * Listens on a unix socket, readable by its owner only. A stale socket is replaced.
+ * Listens on a unix socket, for its owner only. A stale socket is replaced; directories that are missing are made, for their owner
+ * only.
+ * @param setting the environment variable that names the path
  * @throws TsnetError "conflict" if somebody answers on it
  */
-export async function listen(app: Express, path: string): Promise<Server> {
-  await mkdir(dirname(path), { recursive: true });
-  await removeStale(path);
+export async function listen(app: Express, path: string, setting = "TSNET_SOCKET"): Promise<Server> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await removeStale(path, setting);
   const server = await new Promise<Server>((resolve, reject) => {
     const listening = app.listen(path, (error?: Error) => (error === undefined ? resolve(listening) : reject(error)));
     listening.once("error", reject);
@@ -116,15 +118,15 @@ export async function closeServer(server: Server): Promise<void> {
   clearInterval(idle);
 }
 
-async function removeStale(path: string): Promise<void> {
+async function removeStale(path: string, setting: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;
   if (!found.isSocket())
-    throw new TsnetError("conflict", `${path} exists and is not a socket; remove it or set TSNET_SOCKET`);
+    throw new TsnetError("conflict", `${path} exists and is not a socket; remove it or set ${setting}`);
   const isLive = await new Promise<boolean>((resolve) => {
     const probe = connect(path, () => resolve(true)).on("error", () => resolve(false));
     probe.on("connect", () => probe.destroy());
   });
-  if (isLive) throw new TsnetError("conflict", `another plugin is answering on ${path}; stop it or set TSNET_SOCKET`);
+  if (isLive) throw new TsnetError("conflict", `another plugin is answering on ${path}; stop it or set ${setting}`);
   await unlink(path);
 }

@@ -1,21 +1,18 @@
 import { during, TsnetError } from "../errors.ts";
+import type { Family } from "../net/cidr.ts";
 import { containerVethName } from "../net/names.ts";
 import { planVeth, planVethRemoval } from "../plan/bridge.ts";
 import { type EndpointRequest, planEndpoint } from "../plan/endpoint-request.ts";
-import { type Element, multihomedElements, portElements } from "../plan/firewall.ts";
 import type { Endpoint, Network } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
-import { AddressClaims, type Collect } from "./address-claims.ts";
-import type { Firewall } from "./firewall.ts";
-import type { Flows } from "./flows.ts";
+import { planOpenPorts } from "../plan/open-ports.ts";
+import type { PortBinding } from "../plan/ports.ts";
+import { AddressClaims } from "./address-claims.ts";
 import type { Forwarding } from "./forwarding.ts";
 import type { Kernel } from "./kernel.ts";
-import type { Locks } from "./locks.ts";
-import type { Log } from "./log.ts";
-import { defaultAddresses, type PortBinding, type Ports, satisfies, servable } from "./ports.ts";
+import { Publishing, type PublishingNeeds } from "./publishing.ts";
 import type { Removals } from "./removals.ts";
 import { withRollback } from "./rollback.ts";
-import type { State } from "./state.ts";
 
 /** What dockerd has to do with the container's end: the answer to Join. */
 export interface JoinAnswer {
@@ -29,17 +26,10 @@ export interface JoinAnswer {
 }
 
 /** What the endpoints need. */
-export interface EndpointsNeeds {
-  readonly state: State;
+export interface EndpointsNeeds extends PublishingNeeds {
   readonly kernel: Kernel;
-  readonly firewall: Firewall;
   readonly forwarding: Forwarding;
   readonly removals: Removals;
-  readonly ports: Ports;
-  readonly flows: Flows;
-  readonly locks: Locks;
-  readonly log: Log;
-  readonly collect: Collect;
   /** The grants by which tsnet's own IPAM has given out addresses. */
   readonly leasesAt: (addresses: readonly string[]) => readonly string[];
 }
@@ -48,9 +38,11 @@ export interface EndpointsNeeds {
 export class Endpoints {
   readonly #needs: EndpointsNeeds;
   readonly #claims: AddressClaims;
+  readonly #publishing: Publishing;
 
   constructor(needs: EndpointsNeeds) {
     this.#needs = needs;
+    this.#publishing = new Publishing(needs);
     this.#claims = new AddressClaims(needs.state, needs.collect);
   }
 
@@ -91,49 +83,51 @@ export class Endpoints {
   /**
    * An endpoint becomes part of a container.
    * @param sandbox path of the container's network namespace, which Docker up to 27 makes later
+   * @param bindings the container's published ports: where the gateway mode is "routed" they are open from now on
    */
-  join(networkId: string, id: string, sandbox: string): Promise<JoinAnswer> {
+  join(networkId: string, id: string, sandbox: string, bindings: readonly PortBinding[] = []): Promise<JoinAnswer> {
     return this.#locked(networkId, id, async (network) => {
       const endpoint = this.#known(networkId, id);
-      await this.#update(endpoint, { ...endpoint, sandbox });
+      // whoever had the address before must not be answered for by this container
+      await this.#needs.flows.settled({ ...endpoint, ports: [] });
+      const openPorts = planOpenPorts(bindings, network);
+      await this.#publishing.update(endpoint, { ...endpoint, sandbox, openPorts });
+      const gateway = (wanted: Family): string =>
+        network.publish === "native"
+          ? (network.subnets.find(({ family }) => family === wanted)?.defaultGateway ?? "")
+          : "";
       return {
         link: containerVethName(id),
         interfacePrefix: network.interfacePrefix,
-        gateway4: network.subnets.find(({ family }) => family === 4)?.defaultGateway ?? "",
-        gateway6: network.subnets.find(({ family }) => family === 6)?.defaultGateway ?? "",
+        gateway4: gateway(4),
+        gateway6: gateway(6),
       };
     });
   }
 
   /** An endpoint leaves its container, and its ports with it. One that is unknown is success. */
   leave(networkId: string, id: string): Promise<void> {
-    return this.#lockedIfKnown(networkId, id, async (endpoint) => {
-      await this.#update(endpoint, { ...endpoint, sandbox: null, ports: [] });
-    });
+    return this.#lockedIfKnown(networkId, id, (endpoint) =>
+      this.#publishing.update(endpoint, { ...endpoint, sandbox: null, ports: [], openPorts: [] }),
+    );
   }
 
   /**
    * Publishes ports. Asked again for the same, it keeps what there is; for others, it replaces them.
-   * @throws TsnetError "conflict" or "exhausted" in Docker's words; then no port is held
+   * @param noProxy6To4 another endpoint of the container publishes for IPv6
+   * @throws TsnetError "conflict", "exhausted" or "invalid" in Docker's words; then no port is held
    */
-  publish(networkId: string, id: string, asked: readonly PortBinding[]): Promise<void> {
-    return this.#locked(networkId, id, async (network) => {
-      const endpoint = this.#known(networkId, id);
-      const bindings = servable(asked, endpoint.addresses);
-      if (bindings.length < asked.length) {
-        this.#needs.log.warn({ endpoint, asked }, "published ports of a family that the endpoint has not");
-      }
-      const defaults = defaultAddresses(network.hostBinding, endpoint.addresses);
-      if (satisfies(endpoint.ports, bindings, defaults)) return this.#update(endpoint, endpoint);
-      await this.#update(endpoint, { ...endpoint, ports: [] });
-      const ports = await this.#allocate(bindings, defaults);
-      await this.#update({ ...endpoint, ports: [] }, { ...endpoint, ports });
-    });
+  publish(networkId: string, id: string, bindings: readonly PortBinding[], noProxy6To4 = false): Promise<void> {
+    return this.#locked(networkId, id, (network) =>
+      this.#publishing.publish(bindings, { endpoint: this.#known(networkId, id), network, noProxy6To4 }),
+    );
   }
 
   /** Takes an endpoint's published ports back. One that is unknown is success. */
   unpublish(networkId: string, id: string): Promise<void> {
-    return this.#lockedIfKnown(networkId, id, (endpoint) => this.#update(endpoint, { ...endpoint, ports: [] }));
+    return this.#lockedIfKnown(networkId, id, (endpoint) =>
+      this.#publishing.update(endpoint, { ...endpoint, ports: [] }),
+    );
   }
 
   /**
@@ -157,68 +151,11 @@ export class Endpoints {
   }
 
   async #remove(endpoint: Endpoint): Promise<void> {
-    const { state, kernel, firewall, removals, ports, flows } = this.#needs;
+    const { state, kernel, removals } = this.#needs;
     state.removing.add(endpoint.id);
     await kernel.apply(planVethRemoval(endpoint));
     removals.schedule();
-    await firewall.change(this.#elements(endpoint, endpoint), this.#elements(endpoint, undefined));
-    await flows.follow(endpoint, undefined);
-    await state.forgetEndpoint(endpoint.id);
-    await ports.release(endpoint.ports);
-  }
-
-  /** Records an endpoint's change, then makes it so in the firewall; undoes both if that fails. Ports are held as long as the record has them. */
-  async #update(before: Endpoint, after: Endpoint): Promise<void> {
-    const { state, firewall, ports, flows } = this.#needs;
-    const releaseUnrecorded = (): Promise<void> => {
-      const recorded = state.endpoint(after.id)?.ports ?? [];
-      return ports.release([...before.ports, ...after.ports].filter((port) => !recorded.includes(port)));
-    };
-    await withRollback(async (undo) => {
-      undo(releaseUnrecorded);
-      // After the record is back: a table that is put back whole is made from the records.
-      let revert = (): Promise<void> => Promise.resolve();
-      undo(() => revert());
-      if (difference(after, before) !== "") {
-        undo(() => state.saveEndpoint(before));
-        await state.saveEndpoint(after);
-      }
-      // In the turn in which the record shows: of two endpoints of a container that change at once, the later sees the other.
-      const elements = [this.#elements(before, before), this.#elements(before, after)] as const;
-      revert = () => firewall.change(elements[1], elements[0]);
-      await firewall.change(...elements);
-    });
-    await flows.follow(before, after);
-    await releaseUnrecorded();
-  }
-
-  /** The firewall's elements of all endpoints of a container, with one of them as given, or gone. */
-  #elements(endpoint: Endpoint, as: Endpoint | undefined): Element[] {
-    const { state } = this.#needs;
-    const others = state
-      .endpointsIn((as ?? endpoint).sandbox ?? endpoint.sandbox)
-      .filter(({ id }) => id !== endpoint.id);
-    return [
-      ...multihomedElements(as === undefined ? others : [...others, as]),
-      ...(as === undefined ? [] : portElements(as)),
-    ];
-  }
-
-  /** A port of ours in the way may belong to a container that died without a word: then it is freed, once. */
-  async #allocate(bindings: readonly PortBinding[], defaults: readonly string[]): ReturnType<Ports["allocate"]> {
-    const { ports, state, collect } = this.#needs;
-    try {
-      return await ports.allocate(bindings, defaults);
-    } catch (error) {
-      if (!(error instanceof TsnetError) || error.errno !== "EALREADY") throw error;
-      const wanted = new Set(bindings.map(({ protocol, hostPort }) => `${protocol} ${hostPort}`));
-      const holders = [...state.endpoints()].filter((endpoint) =>
-        endpoint.ports.some(({ protocol, hostPort }) => wanted.has(`${protocol} ${hostPort}`)),
-      );
-      const collected = await Promise.all(holders.map((holder) => collect(holder, "dead")));
-      if (!collected.includes(true)) throw error;
-      return await ports.allocate(bindings, defaults);
-    }
+    await this.#publishing.withdraw(endpoint, () => state.forgetEndpoint(endpoint.id));
   }
 
   #known(networkId: string, id: string): Endpoint {

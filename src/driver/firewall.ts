@@ -1,14 +1,7 @@
 import { hasErrno, TsnetError } from "../errors.ts";
-import {
-  bySet,
-  changeScript,
-  diffElements,
-  type Element,
-  planFirewall,
-  tableScript,
-  wantedElements,
-} from "../plan/firewall.ts";
+import { bySet, diffElements, type Element, wantedElements } from "../plan/firewall.ts";
 import { table } from "../plan/firewall-rules.ts";
+import { changeScript, planFirewall, tableScript } from "../plan/firewall-script.ts";
 import { dockerBridges, planForward } from "../plan/forward.ts";
 import type { Elements, ObservedForward } from "../plan/observed.ts";
 import type { Kernel } from "./kernel.ts";
@@ -72,12 +65,7 @@ export class Firewall {
   async change(before: readonly Element[], after: readonly Element[]): Promise<void> {
     const { add, remove } = diffElements(bySet(after), bySet(before));
     if (add.length + remove.length === 0) return;
-    try {
-      await this.#run(changeScript({ add, remove }));
-    } catch (error) {
-      if (!hasErrno(error, "ENOENT") && !hasErrno(error, "EEXIST")) throw error;
-      await this.#run(tableScript(this.#wanted(), this.#mark));
-    }
+    await this.#runOrReplace(changeScript({ add, remove }));
   }
 
   /**
@@ -87,7 +75,7 @@ export class Firewall {
   async repair(): Promise<boolean> {
     const observed = await this.#kernel.observeFirewall();
     const script = planFirewall(this.#wanted(), observed, { skeleton: this.#skeleton, mark: this.#mark });
-    if (script !== undefined) await this.#run(script);
+    if (script !== undefined) await this.#runOrReplace(script);
     return script !== undefined;
   }
 
@@ -137,6 +125,16 @@ export class Firewall {
       endpoints: endpoints.values(),
       dockerLinks: this.#dockerLinkNames(),
     });
+  }
+
+  /** The whole table, where others have changed it so that the script does not fit: an interval of theirs overlaps ours. */
+  async #runOrReplace(script: string): Promise<void> {
+    try {
+      await this.#run(script);
+    } catch (error) {
+      if (!hasErrno(error, "ENOENT") && !hasErrno(error, "EEXIST")) throw error;
+      await this.#run(tableScript(this.#wanted(), this.#mark));
+    }
   }
 
   #run(script: string): Promise<void> {

@@ -1,12 +1,22 @@
-import type { Observed, ObservedFirewall, ObservedForward, ObservedLink } from "../plan/observed.ts";
+import type { Observed, ObservedCounters, ObservedFirewall, ObservedForward, ObservedLink } from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
 
-/** A port of this host that is held against everybody else (DESIGN.md, D14). */
+/** A block of consecutive ports of this host that is held against everybody else (DESIGN.md, D14). */
 export interface HostPort {
   readonly protocol: "tcp" | "udp" | "sctp";
   /** The host address: "0.0.0.0" stands for all of IPv4, "::" for all of IPv6. */
   readonly address: string;
+  /** The first port. */
   readonly port: number;
+  /** So many ports, at least 1. */
+  readonly count: number;
+  /**
+   * null where the kernel translates: the sockets carry the mark, and are never answered from. Otherwise what arrives at port + i is
+   * passed on to this address, port + i. SCTP is never passed on.
+   */
+  readonly target: { readonly address: string; readonly port: number } | null;
+  /** Subnets from which clients are passed on, besides this host itself; none for everybody. */
+  readonly sources: readonly string[];
 }
 
 /** Something in the kernel changed, and not by us. It only says "look again". */
@@ -38,14 +48,23 @@ export interface Kernel {
   observeForward(): Promise<ObservedForward>;
   /** The host's range of ephemeral ports, both ends included: net.ipv4.ip_local_port_range. */
   observeEphemeralPorts(): Promise<{ readonly first: number; readonly last: number }>;
+  /** What the host keeps out of that range, both ends included: net.ipv4.ip_local_reserved_ports. */
+  observeReservedPorts(): Promise<readonly { readonly first: number; readonly last: number }[]>;
+  /** What has passed through published ports; the elements of our nft table are none if it does not exist. */
+  observeCounters(): Promise<ObservedCounters>;
   /** Which of these network namespace files exist (SandboxKey of Join). */
   observeSandboxes(paths: readonly string[]): Promise<readonly string[]>;
   /**
    * Holds all of these ports or none.
-   * @throws TsnetError "conflict" with errno EADDRINUSE or EADDRNOTAVAIL, whose message is the index of the port in `ports`
+   * @throws TsnetError "conflict" whose message is the index of the block in `ports`, followed by the port in the way if the block
+   *   has several ("0 8081"), with errno EALREADY if it is held already, or the kernel's EADDRINUSE, EADDRNOTAVAIL or EACCES;
+   *   "kernel" for any other refusal, with errno EMFILE if this process may not open that many files
    */
   reservePorts(ports: readonly HostPort[]): Promise<void>;
-  /** Lets go of ports; those that are not held are ignored. */
+  /**
+   * Lets go of ports, by protocol, address, port and count; those that are not held are ignored. What is passed on through them ends
+   * at once, and they are free when it resolves.
+   */
   releasePorts(ports: readonly HostPort[]): Promise<void>;
   /** Deletes all links that `remove-links` has taken out of use, in one request. */
   flushRemovedLinks(): Promise<void>;

@@ -6,6 +6,7 @@ import { networkElements } from "../plan/firewall.ts";
 import type { Network } from "../plan/network.ts";
 import { difference, type NetworkRequest, networkConflict, planNetwork } from "../plan/network-request.ts";
 import type { Observed, ObservedLink } from "../plan/observed.ts";
+import { refuseIsolated } from "../plan/option-conflicts.ts";
 import { parseBridgeOptions } from "../plan/options.ts";
 import { removedGroup } from "../plan/reconcile.ts";
 import type { Endpoints } from "./endpoints.ts";
@@ -112,12 +113,17 @@ export class Networks {
   }
 
   /**
-   * Whether Docker's IPAM needs to choose gateways for a network like this: an internal one whose bridge gets no address has no
-   * use for one.
+   * Whether Docker's IPAM can do without choosing gateways for a network like this: an internal one whose bridge gets no address
+   * has no use for one.
+   * @throws TsnetError "invalid"
    */
   checkGateways({ options, internal }: Pick<NetworkRequest, "options" | "internal">): GatewayCheck {
     const parsed = parseBridgeOptions(options).options;
-    return { SkipIPv4: internal && parsed.inhibitIpv4 === true, SkipIPv6: false };
+    refuseIsolated(parsed, internal);
+    return {
+      SkipIPv4: parsed.gatewayMode4 === "isolated" || (internal && parsed.inhibitIpv4 === true),
+      SkipIPv6: parsed.gatewayMode6 === "isolated",
+    };
   }
 
   /** Takes back the networks whose creation was cut off by a crash: Docker had no answer, and will ask again or give up. */

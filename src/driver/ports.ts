@@ -1,44 +1,57 @@
-import { TsnetError } from "../errors.ts";
-import type { PortMapping } from "../plan/network.ts";
+import type { TsnetError } from "../errors.ts";
+import type { Endpoint, Network, PortMapping } from "../plan/network.ts";
+import { type PortBinding, type PortOwner, planPorts, serving, type WantedPorts } from "../plan/ports.ts";
+import { HeldPorts } from "./held-ports.ts";
 import type { HostPort, Kernel } from "./kernel.ts";
+import { portConflict, portError } from "./port-error.ts";
+import { PortSearches } from "./port-searches.ts";
+import { type Piece, RestoredPorts } from "./restored-ports.ts";
 
-/** What `docker run -p` asks for: one container port. */
-export interface PortBinding {
-  readonly protocol: "tcp" | "udp" | "sctp";
-  readonly containerPort: number;
-  /** "" is the network's default. */
-  readonly hostAddress: string;
-  /** 0 is any port of the host's ephemeral range. */
-  readonly hostPort: number;
-  /** The last port of a range of which any will do; equal to hostPort for exactly that port. */
-  readonly hostPortEnd: number;
+/** Whose ports they are. */
+export interface Publisher {
+  readonly endpoint: Pick<Endpoint, "addresses">;
+  readonly network: Network;
 }
+
+/** Who asks for ports. */
+export type Asker = Publisher & Pick<PortOwner, "noProxy6To4">;
 
 /** Ports of the host: which are ours, and which one is next. */
 export class Ports {
   readonly #kernel: Kernel;
-  #lastEphemeral = 0;
+  readonly #held = new HeldPorts();
+  readonly #searches: PortSearches;
+  readonly #restored: RestoredPorts;
   /** Ports whose release has failed; they go with the next one. */
   readonly #overdue: HostPort[] = [];
+  /** Until an address of IPv6 is refused. */
+  #hasIpv6 = true;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
+    this.#searches = new PortSearches(kernel, this.#held, new HeldPorts());
+    this.#restored = new RestoredPorts(kernel);
+  }
+
+  /** What is to be held for bindings. @throws TsnetError "invalid" for one that cannot be served */
+  plan(bindings: readonly PortBinding[], asker: Asker): WantedPorts {
+    return planPorts(bindings, { ...asker, hasIpv6: this.#hasIpv6 });
   }
 
   /**
-   * Holds a host port for each binding, or none.
+   * Holds host ports for all bindings, or none: first those that are asked for by number, in one call, then those that are looked
+   * for.
    * @throws TsnetError "conflict" in Docker's words, with errno EALREADY if another endpoint of ours has the port;
-   *   "exhausted" if a range has no port left
+   *   "exhausted" if a range has no port left; "invalid" for a binding that cannot be served
    */
-  async allocate(bindings: readonly PortBinding[], defaults: readonly string[]): Promise<PortMapping[]> {
+  async allocate(bindings: readonly PortBinding[], asker: Asker): Promise<PortMapping[]> {
     await this.release([]);
-    const taken: PortMapping[] = [];
+    const hadIpv6 = this.#hasIpv6;
     try {
-      for (const binding of bindings) taken.push(...(await this.#allocateOne(binding, defaults)));
-      return taken;
+      return await this.#hold(this.plan(bindings, asker), asker);
     } catch (error) {
-      await this.release(taken);
-      throw error;
+      if (this.#hasIpv6 === hadIpv6) throw error;
+      return this.#hold(this.plan(bindings, asker), asker);
     }
   }
 
@@ -46,17 +59,35 @@ export class Ports {
    * Holds the ports of mappings that are recorded, after a restart.
    * @returns why it could not have some of them, in Docker's words
    */
-  async restore(mappings: readonly PortMapping[]): Promise<TsnetError[]> {
-    const lost: TsnetError[] = [];
-    for (const mapping of mappings) {
-      await this.#kernel.reservePorts([hostPortOf(mapping)]).catch((error) => lost.push(portError(mapping, error)));
+  async restore(published: Iterable<Publisher & { readonly endpoint: Endpoint }>): Promise<TsnetError[]> {
+    return this.#restored.hold(this.#piecesOf(published));
+  }
+
+  *#piecesOf(published: Iterable<Publisher & { readonly endpoint: Endpoint }>): Generator<Piece> {
+    for (const publisher of published) {
+      for (const whole of publisher.endpoint.ports) {
+        this.#held.add(whole);
+        yield { whole, port: hostPortOf(whole, publisher) };
+      }
     }
-    return lost;
+  }
+
+  /**
+   * Tries what could not be held after a restart once more, and lets go of what it could not let go of.
+   * @returns whether something is held now that was not before
+   */
+  async repair(): Promise<boolean> {
+    await this.release([]);
+    return this.#restored.retry();
   }
 
   /** Lets go of the ports of mappings, and of those that it could not let go of before. */
   async release(mappings: readonly PortMapping[]): Promise<void> {
-    const ports = [...this.#overdue.splice(0), ...mappings.map(hostPortOf)];
+    const ports = this.#overdue.splice(0);
+    for (const mapping of mappings) {
+      this.#held.delete(mapping);
+      ports.push(...(this.#restored.take(mapping) ?? [heldAs(mapping)]));
+    }
     if (ports.length === 0) return;
     try {
       await this.#kernel.releasePorts(ports);
@@ -66,117 +97,47 @@ export class Ports {
     }
   }
 
-  /** The same port of each host address. */
-  async #allocateOne(binding: PortBinding, defaults: readonly string[]): Promise<PortMapping[]> {
-    const { protocol, containerPort } = binding;
-    const addresses = hostAddresses(binding, defaults);
-    const isRange = binding.hostPort === 0 || binding.hostPortEnd > binding.hostPort;
-    for (const hostPort of await this.#candidates(binding)) {
-      const mappings = addresses.map((hostAddress) => ({ protocol, hostAddress, hostPort, containerPort }));
-      try {
-        await this.#kernel.reservePorts(mappings.map(hostPortOf));
-        if (binding.hostPort === 0) this.#lastEphemeral = hostPort;
-        return mappings;
-      } catch (error) {
-        if (!isRange || !isTaken(error)) throw portError(inTheWay(mappings, error), error);
-      }
+  async #hold({ fixed, searches }: WantedPorts, publisher: Publisher): Promise<PortMapping[]> {
+    if (fixed.length > 0) await this.#reserve(fixed, publisher).catch((error) => fail(portError(fixed, error)));
+    const taken = [...fixed];
+    try {
+      const found = this.#searches.find(searches, (mappings) => this.#reserve(mappings, publisher));
+      for await (const mappings of found) taken.push(...mappings);
+      return taken;
+    } catch (error) {
+      await this.release(taken).catch(() => {}); // then they are overdue
+      throw error;
     }
-    throw new TsnetError("exhausted", `all ports are allocated: ${rangeText(binding)} on ${addresses.join(", ")}`);
   }
 
-  /** In the order in which they are tried: ephemeral ports go on after the last one given. */
-  async #candidates(binding: PortBinding): Promise<Iterable<number>> {
-    if (binding.hostPort !== 0) return countUp(binding.hostPort, binding.hostPortEnd);
-    const { first, last } = await this.#kernel.observeEphemeralPorts();
-    const start = this.#lastEphemeral >= first && this.#lastEphemeral < last ? this.#lastEphemeral + 1 : first;
-    return countRound(first, last, start);
+  /** All or none. @throws TsnetError of the kernel's */
+  async #reserve(mappings: readonly PortMapping[], publisher: Publisher): Promise<void> {
+    try {
+      await this.#kernel.reservePorts(mappings.map((mapping) => hostPortOf(mapping, publisher)));
+    } catch (error) {
+      const { index, errno } = portConflict(error) ?? {};
+      if (index !== undefined && errno === "EADDRNOTAVAIL" && mappings[index]?.hostAddress === "::") {
+        this.#hasIpv6 = false;
+      }
+      throw error;
+    }
+    for (const mapping of mappings) this.#held.add(mapping);
   }
 }
 
-/**
- * The bindings that an endpoint can serve: the kernel translates neither between the families nor from ::1. Docker 28 gives all of
- * a container's bindings to the endpoint that is its IPv4 gateway and to the one that is its IPv6 gateway.
- * @param addresses the endpoint's, "172.18.0.2/16"
- * @throws TsnetError "invalid" for ::1, which no endpoint can serve
- */
-export function servable(bindings: readonly PortBinding[], addresses: readonly string[]): PortBinding[] {
-  return bindings.filter(({ protocol, containerPort, hostAddress }) => {
-    const isServed = addresses.some((address) => address.includes(":") === hostAddress.includes(":"));
-    if (hostAddress !== "::1" || !isServed) return hostAddress === "" || isServed;
-    const what = `cannot publish container port ${containerPort}/${protocol} on ::1, which tsnet does not serve`;
-    throw new TsnetError("invalid", `${what}; name another host address, or none`);
-  });
+/** What holds a block, and passes on what has to be passed on. */
+function hostPortOf(mapping: PortMapping, { endpoint, network }: Publisher): HostPort {
+  const { target } = serving(mapping, endpoint, network);
+  return { ...heldAs(mapping), target, sources: target === null ? [] : network.publishFrom };
 }
 
-/** Whether the ports that an endpoint has are what is asked for. */
-export function satisfies(
-  ports: readonly PortMapping[],
-  bindings: readonly PortBinding[],
-  defaults: readonly string[],
-): boolean {
-  const wanted = bindings.flatMap((binding) =>
-    hostAddresses(binding, defaults).map((hostAddress) => ({ ...binding, hostAddress })),
-  );
-  if (ports.length !== wanted.length) return false;
-  return wanted.every((binding, index) => {
-    const port = ports[index];
-    if (port === undefined || port.protocol !== binding.protocol || port.containerPort !== binding.containerPort)
-      return false;
-    if (port.hostAddress !== binding.hostAddress) return false;
-    return binding.hostPort === 0 || (port.hostPort >= binding.hostPort && port.hostPort <= binding.hostPortEnd);
-  });
-}
-
-/** Where a binding without a host address is published: the network's default, for the families that the endpoint has. */
-export function defaultAddresses(hostBinding: string, addresses: readonly string[]): string[] {
-  if (hostBinding !== "0.0.0.0") return [hostBinding];
-  return addresses.map((address) => (address.includes(":") ? "::" : "0.0.0.0"));
-}
-
-const hostAddresses = ({ hostAddress }: PortBinding, defaults: readonly string[]): readonly string[] =>
-  hostAddress === "" ? defaults : [hostAddress];
-
-/** The mapping that the kernel's error is about: its message is the index. */
-const inTheWay = (mappings: readonly PortMapping[], error: unknown): PortMapping =>
-  mappings[error instanceof TsnetError ? Number(error.message) : 0] ?? (mappings[0] as PortMapping);
-
-function* countUp(first: number, last: number): Iterable<number> {
-  for (let port = first; port <= last; port++) yield port;
-}
-
-/** All of a range, from `start` on; the first one tried is free almost always. */
-function* countRound(first: number, last: number, start: number): Iterable<number> {
-  yield* countUp(start, last);
-  yield* countUp(first, start - 1);
-}
-
-const rangeText = ({ hostPort, hostPortEnd }: PortBinding): string =>
-  hostPort === 0 ? "net.ipv4.ip_local_port_range" : `${hostPort}-${hostPortEnd}`;
-
-const hostPortOf = ({ protocol, hostAddress, hostPort }: PortMapping): HostPort => ({
-  protocol,
-  address: hostAddress,
-  port: hostPort,
+/** By which a block is let go of. */
+const heldAs = ({ protocol, hostAddress, hostPort, count }: PortMapping): HostPort => ({
+  ...{ protocol, address: hostAddress, port: hostPort, count },
+  target: null,
+  sources: [],
 });
 
-const errnoOf = (error: unknown): string => (error instanceof TsnetError ? (error.errno ?? "") : "");
-
-const isTaken = (error: unknown): boolean => ["EADDRINUSE", "EALREADY"].includes(errnoOf(error));
-
-/** Docker's own words for why a port cannot be had. */
-function portError({ protocol, hostAddress, hostPort }: PortMapping, cause: unknown): TsnetError {
-  const errno = errnoOf(cause);
-  const where = hostAddress.includes(":") ? `[${hostAddress}]:${hostPort}` : `${hostAddress}:${hostPort}`;
-  if (errno === "EALREADY") {
-    return new TsnetError("conflict", `Bind for ${where} failed: port is already allocated`, { errno });
-  }
-  const reasons: Record<string, string> = {
-    EADDRINUSE: "address already in use",
-    EADDRNOTAVAIL: "cannot assign requested address: no link of this host has it",
-  };
-  const reason = reasons[errno];
-  const message = `failed to bind host port ${where}/${protocol}`;
-  return reason === undefined
-    ? new TsnetError("kernel", message, { cause })
-    : new TsnetError("conflict", `${message}: ${reason}`, { errno });
+function fail(error: TsnetError): never {
+  throw error;
 }

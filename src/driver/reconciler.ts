@@ -1,7 +1,8 @@
 import { explain } from "../errors.ts";
 import { isDockerLink, parseLinkAlias } from "../net/names.ts";
+import type { Endpoint, Network } from "../plan/network.ts";
 import type { ObservedLink } from "../plan/observed.ts";
-import { dockerLinks, planReconcile, removedGroup } from "../plan/reconcile.ts";
+import { dockerLinks, planReconcile, type Repair, removedGroup } from "../plan/reconcile.ts";
 import type { Collector } from "./collector.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Forwarding } from "./forwarding.ts";
@@ -34,6 +35,15 @@ export interface ReconcilerNeeds {
   readonly log: Log;
 }
 
+/** What repairs are counted by. */
+type RepairKind = Repair["kind"] | "firewall" | "forward" | "removals" | "ports";
+
+/** How often something of a kind was repaired since the start, and when last: milliseconds since 1970. */
+export interface RepairCount {
+  readonly count: number;
+  readonly lastAt: number;
+}
+
 type Part = "links" | "firewall" | "forward" | "endpoints";
 const everything: readonly Part[] = ["links", "firewall", "forward", "endpoints"];
 
@@ -53,8 +63,7 @@ export class Reconciler {
   #interval: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #isStopped = false;
-  /** How often something had to be repaired since the start. */
-  repairs = 0;
+  readonly #repairs = new Map<RepairKind, RepairCount>();
 
   constructor(needs: ReconcilerNeeds) {
     this.#needs = needs;
@@ -77,7 +86,7 @@ export class Reconciler {
     await state.restore();
     const { links } = await kernel.observe();
     await firewall.install(dockerLinks(links));
-    const lost = await ports.restore([...state.endpoints()].flatMap((endpoint) => endpoint.ports));
+    const lost = await ports.restore(this.#published());
     for (const error of lost) log.error({ error: explain(error) }, "a published port could not be held again");
     await networks.removeUnready();
     await this.#run(new Set(["links", "endpoints"]));
@@ -85,6 +94,19 @@ export class Reconciler {
     const inUse = new Set([...state.endpoints()].map((endpoint) => endpoint.network));
     for (const network of state.networks()) if (inUse.has(network.id)) await this.#needs.forwarding.ensure(network);
     this.#interval = setInterval(() => this.#schedule(everything), intervalMs);
+  }
+
+  *#published(): Generator<{ readonly endpoint: Endpoint; readonly network: Network }> {
+    const { state } = this.#needs;
+    for (const endpoint of state.endpoints()) {
+      const network = state.network(endpoint.network);
+      if (network !== undefined && endpoint.ports.length > 0) yield { endpoint, network };
+    }
+  }
+
+  /** What had to be repaired since the start, by kind. */
+  repairs(): Readonly<Record<string, RepairCount>> {
+    return Object.fromEntries(this.#repairs);
   }
 
   /** Compares everything, now. */
@@ -157,15 +179,15 @@ export class Reconciler {
 
   async #run(parts: ReadonlySet<Part>): Promise<void> {
     const { firewall, collector } = this.#needs;
-    if (parts.has("firewall")) await this.#attempt("the nft table", () => firewall.repair());
-    if (parts.has("forward")) await this.#attempt("the rule in FORWARD", () => firewall.repairForward());
+    if (parts.has("firewall")) await this.#attempt("firewall", "the nft table", () => firewall.repair());
+    if (parts.has("forward")) await this.#attempt("forward", "the rule in FORWARD", () => firewall.repairForward());
     if (parts.has("endpoints")) await this.#finishRemovals();
     if (!parts.has("links") && !parts.has("endpoints")) return;
-    await this.#attempt("forwarding", () => this.#needs.forwarding.repair().then(() => false));
-    await this.#attempt("links", async () => {
+    await this.#attempt("forward", "forwarding", () => this.#needs.forwarding.repair().then(() => false));
+    await this.#attempt("links", "links", async () => {
       const observed = await this.#needs.kernel.observe();
       // An event may have been lost; one that is on its way tells of what came after this observation.
-      const known = this.#attempt("Docker's bridges", () =>
+      const known = this.#attempt("firewall", "Docker's bridges", () =>
         firewall.setDockerLinks(dockerLinks(observed.links)).then(() => false),
       );
       await this.#repairLinks(observed);
@@ -178,26 +200,29 @@ export class Reconciler {
   async #finishRemovals(): Promise<void> {
     const { networks, ports } = this.#needs;
     for (const id of networks.unfinishedRemovals()) {
-      await this.#attempt(`the removal of ${id}`, () => networks.finishRemoval(id).then(() => true));
+      await this.#attempt("removals", `the removal of ${id}`, () => networks.finishRemoval(id).then(() => true));
     }
-    await this.#attempt("the release of ports", () => ports.release([]).then(() => false));
+    await this.#attempt("ports", "published ports that were not held", () => ports.repair());
   }
 
   /** The plan is handed over in the turn in which the records are read: see plan/reconcile.ts. */
   async #repairLinks(observed: Awaited<ReturnType<Kernel["observe"]>>): Promise<void> {
     const { state, kernel, removals } = this.#needs;
     const repairs = planReconcile(state.wanted(), observed);
-    const done = repairs.map(({ reason, ops }) => this.#attempt(reason, () => kernel.apply(ops).then(() => true)));
+    const done = repairs.map(({ kind, reason, ops }) =>
+      this.#attempt(kind, reason, () => kernel.apply(ops).then(() => true)),
+    );
     if (repairs.length > 0 || observed.links.some(({ group }) => group === removedGroup)) removals.schedule();
     await Promise.all(done);
   }
 
-  async #attempt(what: string, work: () => Promise<boolean>): Promise<void> {
+  async #attempt(kind: RepairKind, what: string, work: () => Promise<boolean>): Promise<void> {
     const { log } = this.#needs;
     try {
       if (!(await work())) return;
-      this.repairs++;
-      log.warn({ repairs: this.repairs }, `repaired: ${what}`);
+      const count = (this.#repairs.get(kind)?.count ?? 0) + 1;
+      this.#repairs.set(kind, { count, lastAt: Date.now() });
+      log.warn({ kind, count }, `repaired: ${what}`);
     } catch (error) {
       log.error({ error: explain(error) }, `could not be repaired: ${what}`);
     }

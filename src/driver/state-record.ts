@@ -3,7 +3,7 @@ import { z } from "zod";
 import { parseCidr, parseHostAddress, parseIp } from "../net/cidr.ts";
 import { parseMac } from "../net/mac.ts";
 import { isLinkName } from "../net/names.ts";
-import type { Endpoint, Network } from "../plan/network.ts";
+import { type Endpoint, gatewayModes, type Network } from "../plan/network.ts";
 import { badRecord, parseRecord, textFor } from "./parse-record.ts";
 
 const ip = textFor(parseIp);
@@ -15,6 +15,7 @@ const port = z.number().int().min(1).max(65535);
 /** Values are compared as JSON: the order of the fields is that of plan/network-request.ts. */
 const subnetShape = z.object({
   family: z.union([z.literal(4), z.literal(6)]),
+  gatewayMode: z.enum(gatewayModes).default("nat"),
   pool: textFor(parseCidr),
   gateway: hostAddress.nullable(),
   defaultGateway: ip.nullable(),
@@ -35,15 +36,25 @@ const networkShape: z.ZodType<Network> = z.object({
   hostBinding: ip,
   interfacePrefix: linkName,
   subnets: z.array(subnetShape).min(1),
+  trustedLinks: z.array(linkName).default([]),
+  publish: z.enum(["native", "engine"]).default("native"),
+  publishFrom: z.array(textFor(parseCidr)).default([]),
+  publishPolicy: z.enum(["docker", "host"]).default("docker"),
   ready: z.boolean(),
 });
 
-const portShape = z.object({
-  protocol: z.enum(["tcp", "udp", "sctp"]),
-  hostAddress: ip,
-  hostPort: port,
-  containerPort: port,
-});
+const protocol = z.enum(["tcp", "udp", "sctp"]);
+const count = z.number().int().min(1).max(65535);
+
+const endsAt65535 = "expected a block of ports that ends at 65535 or before";
+
+const portShape = z
+  .object({ protocol, hostAddress: ip, hostPort: port, containerPort: port, count: count.default(1) })
+  .refine((block) => Math.max(block.hostPort, block.containerPort) + block.count <= 65536, endsAt65535);
+
+const openPortShape = z
+  .object({ protocol, port, count })
+  .refine((block) => block.port + block.count <= 65536, endsAt65535);
 
 const endpointShape: z.ZodType<Endpoint> = z.object({
   id: z.string(),
@@ -53,6 +64,7 @@ const endpointShape: z.ZodType<Endpoint> = z.object({
   mac,
   sandbox: z.string().nullable(),
   ports: z.array(portShape),
+  openPorts: z.array(openPortShape).default([]),
 });
 
 /** @throws TsnetError "store", which names the record */

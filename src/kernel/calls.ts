@@ -6,14 +6,13 @@ import { Conntrack } from "./conntrack.ts";
 import { LinkEvents } from "./events.ts";
 import * as forward from "./forward.ts";
 import { Hold } from "./hold.ts";
-import type { HostPort } from "./host-port.ts";
 import { LegacyIptablesPoll } from "./legacy-poll.ts";
 import { Links } from "./links.ts";
 import { Rtnetlink } from "./netlink/rtnetlink.ts";
 import { Nft } from "./nft.ts";
 import { NftEvents } from "./nft-events.ts";
-import { observe, observeEphemeralPorts, observeSandboxes } from "./observe.ts";
-import { PortHolder } from "./ports.ts";
+import { NftTable } from "./nft-table.ts";
+import { observe, observeEphemeralPorts, observeReservedPorts, observeSandboxes } from "./observe.ts";
 import { Watcher } from "./watcher.ts";
 
 /** What the thread is started with. */
@@ -27,9 +26,9 @@ export class KernelCalls {
   readonly #rtnetlink = new Rtnetlink();
   readonly #links = new Links(this.#rtnetlink);
   readonly #nft = new Nft();
+  readonly #table = new NftTable();
   readonly #conntrack = new Conntrack();
   readonly #hold: Hold;
-  readonly #ports: PortHolder;
   readonly #watcher: Watcher;
 
   /**
@@ -38,7 +37,6 @@ export class KernelCalls {
    */
   constructor({ mark }: KernelSettings, onChanges: (changes: readonly KernelChange[]) => void) {
     this.#hold = new Hold(mark);
-    this.#ports = new PortHolder(mark);
     const sources = { links: new LinkEvents(), nft: new NftEvents(), legacy: new LegacyIptablesPoll() };
     sources.nft.ignore(this.#nft.portId);
     sources.links.know(this.#rtnetlink.listLinks());
@@ -58,7 +56,7 @@ export class KernelCalls {
   }
 
   observeFirewall(): ObservedFirewall | undefined {
-    return this.#nft.observe();
+    return this.#table.observe();
   }
 
   observeForward(): Promise<ObservedForward> {
@@ -69,28 +67,24 @@ export class KernelCalls {
     return observeEphemeralPorts();
   }
 
+  observeReservedPorts(): { readonly first: number; readonly last: number }[] {
+    return observeReservedPorts();
+  }
+
   observeSandboxes(paths: readonly string[]): string[] {
     return observeSandboxes(paths);
-  }
-
-  reservePorts(ports: readonly HostPort[]): void {
-    this.#ports.reserve(ports);
-  }
-
-  releasePorts(ports: readonly HostPort[]): void {
-    this.#ports.release(ports);
   }
 
   flushRemovedLinks(): void {
     this.#links.flushRemoved();
   }
 
-  /** Closes all sockets, and with them the table tsnet-hold and the reserved ports go. */
+  /** Closes all sockets, and with them the table tsnet-hold goes. */
   async close(): Promise<void> {
     await this.#watcher.close();
-    this.#ports.close();
     this.#hold.close();
     this.#nft.close();
+    this.#table.close();
     this.#conntrack.close();
     this.#rtnetlink.close();
   }

@@ -42,20 +42,29 @@ interface Flow {
 /** A socket of this thread's network namespace. */
 export class Conntrack {
   readonly #socket = new NetlinkSocket(netlinkNetfilter);
+  #last: Promise<unknown> = Promise.resolve();
 
   /**
    * Deletes the flows that plan/op.ts says. Equivalent to: `conntrack -D -p udp --orig-port-dst PORT` for each port, but for
    * flows that are only masqueraded, and `conntrack -D -p udp --dst-nat ADDRESS` for each address. A flow that is gone is
-   * success. The kernel walks its whole table once for each family, which takes some milliseconds however few flows there are.
+   * success. The kernel walks its whole table once for each family, which takes some milliseconds however few flows there are;
+   * other calls of this thread have their turn meanwhile.
    * @throws TsnetError "kernel"; the flows that could be deleted are
    */
-  async forgetFlows({ hostPorts, addresses }: ForgetFlows): Promise<void> {
+  forgetFlows(op: ForgetFlows): Promise<void> {
+    const done = this.#last.then(() => this.#forget(op));
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #forget({ hostPorts, addresses }: ForgetFlows): Promise<void> {
     const ports = new Set(hostPorts);
     const targets = addresses.map(inetPton);
-    const flows = [addressFamily.inet, addressFamily.inet6].flatMap((family) => {
+    const flows: Flow[] = [];
+    for (const family of [addressFamily.inet, addressFamily.inet6]) {
       const own = targets.filter(({ length }) => (length === 4) === (family === addressFamily.inet));
-      return own.length === 0 ? [] : this.#list({ family, ports, addresses: new Set(own.map(hex)) });
-    });
+      if (own.length > 0) flows.push(...(await this.#list({ family, ports, addresses: new Set(own.map(hex)) })));
+    }
     const errors: unknown[] = [];
     for (const [index, flow] of flows.entries()) {
       if (index > 0 && index % deletionsAtOnce === 0) await nextTurn();
@@ -68,11 +77,11 @@ export class Conntrack {
     this.#socket.close();
   }
 
-  #list(wanted: Wanted): Flow[] {
+  async #list(wanted: Wanted): Promise<Flow[]> {
     const found: Flow[] = [];
     const begin = (): void => void found.splice(0);
     const request = { type: ctMessage.get, flags: 0, header: nfgen(wanted.family), attributes: udpOnly };
-    this.#socket.dump(request, begin, ({ payload }) => {
+    await this.#socket.dumpAside(request, begin, ({ payload }) => {
       if (isWanted(payload, wanted)) found.push({ family: wanted.family, attributes: identify(payload) });
     });
     return found;

@@ -6,9 +6,10 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { TsnetError } from "../errors.ts";
-import { dockerChains, isForwardRule } from "../plan/forward.ts";
+import { dockerChains, dockerTable, forwardChains, isForwardRule } from "../plan/forward.ts";
 import type { ObservedForward } from "../plan/observed.ts";
 import type { InsertForwardRule, IptablesProgram, RemoveForwardRule } from "../plan/op.ts";
+import { observeDockerTables } from "./docker-tables.ts";
 
 const programs = ["iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"] as const;
 
@@ -27,7 +28,7 @@ const foreign = /is incompatible, use 'nft' tool/;
 
 /**
  * FORWARD of every program that is installed and has it, and the chains in which Docker names its bridges, where FORWARD leads
- * to them. Equivalent to: `iptables-nft -S FORWARD; iptables-nft -S DOCKER-BRIDGE` and so on.
+ * to them; the chains of Docker's own tables. Equivalent to: `iptables-nft -S FORWARD; iptables-nft -S DOCKER-BRIDGE` and so on.
  * @throws TsnetError "kernel" with what the program said
  */
 export async function observeForward(): Promise<ObservedForward> {
@@ -36,7 +37,22 @@ export async function observeForward(): Promise<ObservedForward> {
     const lines = await observeProgram(program);
     if (lines !== undefined) observed[program] = lines;
   }
-  return observed;
+  const chains = observeDockerTables();
+  return chains === undefined ? observed : { ...observed, [dockerTable]: chains };
+}
+
+/**
+ * The same, and the users' own rules, in DOCKER-USER.
+ * @throws TsnetError "kernel" with what the program said
+ */
+export async function observeForwardAndUsers(): Promise<ObservedForward> {
+  const observed = await observeForward();
+  const all: Partial<Record<IptablesProgram, readonly string[]>> = {};
+  for (const [program, lines] of forwardChains(observed)) {
+    const isReached = lines.includes("-A FORWARD -j DOCKER-USER");
+    all[program] = isReached ? [...lines, ...((await listChain(program, "DOCKER-USER")) ?? [])] : lines;
+  }
+  return { ...observed, ...all };
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * The C library's calls that Node does not offer: sockets of any family, poll, network namespaces. Each throws a TsnetError
- * "kernel" that names the call and keeps the errno. All of them block the calling thread, but for `pollAsync`.
+ * "kernel" that names the call and keeps the errno. All of them but …Async block the calling thread.
  */
 import { constants } from "node:os";
 import koffi from "koffi";
@@ -25,7 +25,7 @@ const pollfdBytes = 8;
 const cloneNewnet = 0x40000000;
 
 /** The process itself: whichever C library Node was linked with. */
-const process = koffi.load(null);
+export const process = koffi.load(null);
 
 const raw = {
   socket: process.func("int socket(int domain, int type, int protocol)"),
@@ -82,8 +82,8 @@ export function inetNtop(address: Uint8Array): string {
   return raw.inetNtop(family, address, new Uint8Array(46), 46);
 }
 
-/** What a call returned, if it is not -1. */
-function checked(call: string, result: number): number {
+/** What a call returned, if it is not -1. @throws TsnetError "kernel" */
+export function checked(call: string, result: number): number {
   if (result >= 0) return result;
   throw kernelError(call, koffi.errno());
 }
@@ -121,6 +121,22 @@ export const send = (fd: number, data: Uint8Array, flags = 0): number =>
 /** man 2 recv: how many bytes were written to `buffer`; with MSG_TRUNC, how many there were. */
 export const recv = (fd: number, buffer: Uint8Array, flags = 0): number =>
   checked("recv", raw.recv(fd, buffer, buffer.length, flags));
+
+/** send on a thread of Node's pool, which it occupies meanwhile. */
+export async function sendAsync(fd: number, data: Uint8Array): Promise<number> {
+  const sent = await onPool((done) => raw.send.async(fd, data, data.length, 0, done));
+  // the errno of another thread is out of reach: the second time says why
+  return sent < 0 ? send(fd, data) : sent;
+}
+
+/** recv on a thread of Node's pool, which it occupies until something comes. */
+export async function recvAsync(fd: number, buffer: Uint8Array, flags = 0): Promise<number> {
+  const received = await onPool((done) => raw.recv.async(fd, buffer, buffer.length, flags, done));
+  return received < 0 ? recv(fd, buffer, flags) : received;
+}
+
+const onPool = (call: (done: (error: unknown, result: number) => void) => void): Promise<number> =>
+  new Promise((resolve, reject) => call((error, result) => (error ? reject(error) : resolve(result))));
 
 /** man 2 eventfd: a descriptor that becomes readable when 8 bytes other than 0 are written to it. */
 export const eventfd = (flags: number): number => checked("eventfd", raw.eventfd(0, flags));

@@ -3,6 +3,7 @@
  * removed, with the netlink port ID of the socket that it came through. iptables-nft, firewalld and ufw are seen as well.
  */
 import { hasErrno } from "../errors.ts";
+import { dockerTable } from "../plan/forward.ts";
 import { addressFamily, bindBytes, close, recv, setsockoptInt, socket } from "./libc.ts";
 
 /** SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_NETFILTER, and NFNLGRP_NFTABLES as a bit of sockaddr_nl's groups. */
@@ -48,7 +49,10 @@ const watchedChains = new Set([
 export interface NftChanges {
   /** Our table inet tsnet. */
   readonly firewall: boolean;
-  /** iptables-nft's table filter, or its chains FORWARD, DOCKER-USER and those that name Docker's bridges, IPv4 or IPv6. */
+  /**
+   * iptables-nft's table filter, or its chains FORWARD, DOCKER-USER and those that name Docker's bridges, IPv4 or IPv6; Docker's
+   * own tables or their chains.
+   */
   readonly forward: boolean;
   /** Notifications were lost. */
   readonly everything: boolean;
@@ -140,17 +144,18 @@ function* messagesOf(datagram: DataView): Generator<Message> {
 }
 
 function concernsForward({ type, attributes }: Message): boolean {
-  if (nameIn(attributes, attribute.table) !== "filter") return false;
+  const table = nameIn(attributes, attribute.table);
+  if (table !== "filter" && table !== dockerTable) return false;
   switch (type) {
     case message.newTable:
     case message.delTable:
       return true;
     case message.newChain:
     case message.delChain:
-      return watchedChains.has(nameIn(attributes, attribute.chainName));
+      return table === dockerTable || watchedChains.has(nameIn(attributes, attribute.chainName));
     case message.newRule:
     case message.delRule:
-      return watchedChains.has(nameIn(attributes, attribute.ruleChain));
+      return table !== dockerTable && watchedChains.has(nameIn(attributes, attribute.ruleChain));
     default:
       return false;
   }

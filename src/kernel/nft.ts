@@ -5,12 +5,7 @@
 import { closeSync, readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
 import koffi from "koffi";
 import { TsnetError } from "../errors.ts";
-import type { ObservedFirewall } from "../plan/observed.ts";
 import { memfdCreate } from "./libc.ts";
-import { parseFirewall } from "./nft-json.ts";
-
-/** NFT_CTX_OUTPUT_… of nftables/libnftables.h: JSON, and protocols, priorities and symbols as numbers. */
-const jsonInNumbers = (1 << 4) | (1 << 7) | (1 << 8) | (1 << 9);
 
 /** NETLINK_NETFILTER of include/uapi/linux/netlink.h. */
 const netlinkNetfilter = 12;
@@ -60,34 +55,15 @@ export class Nft {
    * @throws TsnetError "kernel" with nft's message and the line of the script, and an errno where it is recognised
    */
   run(script: string): void {
-    this.#command(script);
-  }
-
-  /** The table inet tsnet; undefined if it does not exist. Equivalent to: `nft -j -n list table inet tsnet`. */
-  observe(): ObservedFirewall | undefined {
-    this.#library.setFlags(this.#opened(), jsonInNumbers);
-    try {
-      return parseFirewall(this.#command("list table inet tsnet"));
-    } catch (error) {
-      if (error instanceof TsnetError && error.errno === "ENOENT") return undefined;
-      throw error;
-    } finally {
-      this.#library.setFlags(this.#opened(), 0);
-    }
+    const context = this.#opened();
+    if (this.#library.run(context, script) === 0) return;
+    throw parseError(this.#library.error(context), this.#locate(script));
   }
 
   /** Closes the socket, and with it removes the tables that it owns (`flags owner`). A second call does nothing. */
   close(): void {
     if (this.#context !== null) this.#library.free(this.#context);
     this.#context = null;
-  }
-
-  #command(script: string): string {
-    const context = this.#opened();
-    const failed = this.#library.run(context, script) !== 0;
-    const output = this.#library.output(context);
-    if (failed) throw parseError(this.#library.error(context), this.#locate(script));
-    return output;
   }
 
   /**
@@ -172,7 +148,6 @@ interface Libnftables {
   bufferError(context: unknown): number;
   output(context: unknown): string;
   error(context: unknown): string;
-  setFlags(context: unknown, flags: number): void;
   setDryRun(context: unknown, dry: boolean): void;
   run(context: unknown, script: string): number;
   runFile(context: unknown, path: string): number;
@@ -189,7 +164,6 @@ function loadLibnftables(): Libnftables {
       bufferError: library.func("int nft_ctx_buffer_error(void *ctx)"),
       output: library.func("const char *nft_ctx_get_output_buffer(void *ctx)"),
       error: library.func("const char *nft_ctx_get_error_buffer(void *ctx)"),
-      setFlags: library.func("void nft_ctx_output_set_flags(void *ctx, unsigned int flags)"),
       setDryRun: library.func("void nft_ctx_set_dry_run(void *ctx, bool dry)"),
       runFile: library.func("int nft_run_cmd_from_filename(void *ctx, const char *filename)"),
       run: library.func("int nft_run_cmd_from_buffer(void *ctx, const char *buf)"),

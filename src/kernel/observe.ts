@@ -37,3 +37,16 @@ export function observeEphemeralPorts(): { readonly first: number; readonly last
   if (first !== undefined && last !== undefined) return { first: Number(first), last: Number(last) };
   throw new TsnetError("kernel", `net.ipv4.ip_local_port_range: expected two numbers, got ${JSON.stringify(text)}`);
 }
+
+/** net.ipv4.ip_local_reserved_ports, "8080,9000-9010": blocks, both ends included. */
+export function observeReservedPorts(): { readonly first: number; readonly last: number }[] {
+  const text = readSysctl(["net", "ipv4", "ip_local_reserved_ports"]);
+  return text
+    .split(",")
+    .filter((block) => block !== "")
+    .map((block) => {
+      const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(block) ?? [];
+      if (first !== undefined) return { first: Number(first), last: Number(last) };
+      throw new TsnetError("kernel", `net.ipv4.ip_local_reserved_ports: expected ports, got ${JSON.stringify(text)}`);
+    });
+}

@@ -1,25 +1,21 @@
-/** What the main thread and the kernel thread say to each other. */
+/** What the main thread and a thread of its own that does the calls say to each other. */
 import { type ErrorCode, TsnetError } from "../errors.ts";
-import type { KernelCalls } from "./calls.ts";
-import type { KernelChange } from "./change.ts";
-
-export type CallName = keyof KernelCalls;
 
 /** One call. */
 export interface Request {
   readonly id: number;
-  readonly call: CallName;
+  readonly call: string;
   readonly args: readonly unknown[];
 }
 
-/** The thread's first message says that it is ready, or why not; then answers and changes. */
-export type Message =
+/** The thread's first message says that it is ready, or why not; then answers, and what it tells unasked. */
+export type Message<Event = never> =
   | { readonly ready: true }
   | { readonly missing: readonly ErrorMessage[] }
   | { readonly failed: ErrorMessage }
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: ErrorMessage }
-  | { readonly changes: readonly KernelChange[] };
+  | { readonly event: Event };
 
 /** An error as a value: a structured clone keeps the message of an Error only. */
 export interface ErrorMessage {

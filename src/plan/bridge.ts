@@ -15,17 +15,26 @@ export function planBridge(network: Network): Op[] {
       mtuBytes: network.adopted ? null : network.mtuBytes,
       nfCall: !network.icc,
     },
-    ...(network.adopted
-      ? []
-      : [
-          {
-            ...{ op: "set-sysctl" as const, value: "0", optional: true },
-            key: ["net", "ipv6", "conf", bridge, "accept_ra"],
-          },
-        ]),
+    ...(network.adopted ? [] : ipv6Sysctls(network)),
     { op: "set-sysctl", key: ["net", "ipv4", "conf", bridge, "route_localnet"], value: "1", optional: false },
     ...bridgeAddresses(network).map((address): Op => ({ op: "ensure-address", link: bridge, address })),
   ];
+}
+
+/**
+ * Of a bridge that tsnet made. A kernel without IPv6 has none of them. Nobody else chooses the bridge's addresses, so that it need
+ * not ask for duplicates, which takes 2 s in which it answers nothing. An isolated bridge has no link-local address either.
+ */
+function ipv6Sysctls({ bridge, subnets }: Network): Op[] {
+  const isIsolated = subnets.some(({ family, gatewayMode }) => family === 6 && gatewayMode === "isolated");
+  const defaults = [["accept_ra", "0"] as const, ["accept_dad", "0"] as const];
+  const values = [...defaults, ...(isIsolated ? [["disable_ipv6", "1"] as const] : [])];
+  return values.map(([name, value]) => ({
+    op: "set-sysctl",
+    key: ["net", "ipv6", "conf", bridge, name],
+    value,
+    optional: true,
+  }));
 }
 
 /** The addresses that the bridge itself has. */

@@ -38,6 +38,7 @@ export function planEndpoint(request: EndpointRequest, network: Network): Endpoi
     mac: mac ?? macOf(network.id, first.ip),
     sandbox: null,
     ports: [],
+    openPorts: [],
   };
 }
 

@@ -7,10 +7,18 @@
  *
  * Established connections come first in `ours`, because long connections are most of the packets. `published` comes before
  * `between`, so that a network without icc still lets its containers use published ports through the host; `between` before
- * `invalid`, so that bridged traffic is treated as Docker treats it.
+ * `invalid`, so that bridged traffic is treated as Docker treats it; `internal` before `into`, so that an internal network does
+ * not get out into one that lets everybody in.
  *
- * `unserved` answers for a published port that has no translation for a packet's family or address: it is refused, as a port
- * where nobody listens. Without it the socket that holds the port would swallow the packet.
+ * Docker's bridges (`docker_links`): nothing that goes there or comes from there gets the mark with its first packet, so that
+ * Docker's own rules decide, those of its internal networks too.
+ *
+ * Addresses of the host's loopback are never translated on their way in: a neighbor that routes 127.0.0.0/8 to this host reaches
+ * nothing. A proxied port on such an address has a socket that the kernel would hand the packet to where route_localnet is on, so
+ * `loopback4` names all ports that are published there.
+ *
+ * A mapping's counter counts its connections, since the nat hooks see first packets only. `traffic4` and `traffic6` count the
+ * packets and bytes of container ports, both ways; not those of the host itself, which are not forwarded.
  */
 
 /** Family and name of our table. */
@@ -20,6 +28,10 @@ export const setDefinitions = `
   set bridges      { type ifname; }
   set docker_links { type ifname; }
   set internal     { type ifname; }
+  set trusted      { type ifname . ifname; }
+  set restricted   { type ifname; }
+  set sources4     { type ifname . ipv4_addr; flags interval; }
+  set sources6     { type ifname . ipv6_addr; flags interval; }
   set masq4        { type ipv4_addr; flags interval; }
   set masq6        { type ipv6_addr; flags interval; }
   map snat4        { type ipv4_addr : ipv4_addr; flags interval; }
@@ -28,19 +40,31 @@ export const setDefinitions = `
   set own6         { type ifname . ipv6_addr; flags interval; }
   set multihomed4  { type ipv4_addr; }
   set multihomed6  { type ipv6_addr; }
-  map port4        { type inet_proto . inet_service : ipv4_addr . inet_service; }
-  map port6        { type inet_proto . inet_service : ipv6_addr . inet_service; }
-  map bound4       { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
-  map bound6       { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }
+  set loopback4    { type ipv4_addr . inet_proto . inet_service; flags interval; }
+  map port4        { type inet_proto . inet_service : ipv4_addr . inet_service; counter; }
+  map port6        { type inet_proto . inet_service : ipv6_addr . inet_service; counter; }
+  map bound4       { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; counter; }
+  map bound6       { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; counter; }
+  map range4       { type inet_proto . inet_service : ipv4_addr; flags interval; counter; }
+  map range6       { type inet_proto . inet_service : ipv6_addr; flags interval; counter; }
+  map boundrange4  { type ipv4_addr . inet_proto . inet_service : ipv4_addr; flags interval; counter; }
+  map boundrange6  { type ipv6_addr . inet_proto . inet_service : ipv6_addr; flags interval; counter; }
+  set open4        { type ipv4_addr . inet_proto . inet_service; flags interval; }
+  set open6        { type ipv6_addr . inet_proto . inet_service; flags interval; }
+  set traffic4     { type ipv4_addr . inet_proto . inet_service; counter; }
+  set traffic6     { type ipv6_addr . inet_proto . inet_service; counter; }
   map between      { type ifname . ifname : verdict; }
-  map into         { type ifname : verdict; }
-  map out          { type ifname : verdict; }`;
+  map into         { type nf_proto . ifname : verdict; }`;
 
 /** The chains. The mark is one bit, as in 0x01000000. */
 export const chains = (mark: number): string => `
   chain raw {
     type filter hook prerouting priority raw; policy accept;
-    iifname @bridges ip daddr 127.0.0.0/8 drop
+    ip daddr 127.0.0.0/8 iifname != "lo" goto loopback
+  }
+  chain loopback {
+    iifname @bridges drop
+    ip daddr . meta l4proto . th dport @loopback4 drop
   }
   chain prerouting {
     type nat hook prerouting priority dstnat - 5; policy accept;
@@ -55,10 +79,7 @@ export const chains = (mark: number): string => `
   }
   chain publish {
     meta l4proto != { tcp, udp, sctp } return
-    meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . meta l4proto . th dport map @bound4
-    meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . th dport map @port4
-    meta l4proto { tcp, udp, sctp } dnat ip6 to ip6 daddr . meta l4proto . th dport map @bound6
-    meta l4proto { tcp, udp, sctp } dnat ip6 to meta l4proto . th dport map @port6
+${["ip", "ip6"].flatMap(translations).join("\n")}
   }
   chain forward {
     type filter hook forward priority filter - 5; policy accept;
@@ -70,21 +91,50 @@ export const chains = (mark: number): string => `
     ct status dnat goto published
     iifname . oifname vmap @between
     ct state invalid drop
-    oifname vmap @into
-    iifname vmap @out
+    iifname @internal drop
+    iifname . oifname @trusted goto trusting
+    meta nfproto . oifname vmap @into
+    iifname @bridges goto leave
+  }
+  chain trusting {
+    ip daddr . meta l4proto . th dport @open4 goto admitted
+    ip6 daddr . meta l4proto . th dport @open6 goto admitted
+    meta nfproto . oifname vmap @into
   }
   chain published {
     iifname @internal drop
+    goto admitted
+  }
+  chain admitted {
+    oifname @restricted oifname . ip saddr != @sources4 drop
+    oifname @restricted oifname . ip6 saddr != @sources6 drop
     oifname @docker_links return
+    goto unprotected
+  }
+  chain unprotected {
+    iifname @docker_links return
     goto pass
+  }
+  chain routed {
+    meta l4proto { icmp, ipv6-icmp } goto unprotected
+    ip daddr . meta l4proto . th dport @open4 goto admitted
+    ip6 daddr . meta l4proto . th dport @open6 goto admitted
+    drop
   }
   chain leave {
     oifname @docker_links drop
     goto pass
   }
   chain pass {
+    ct status dnat jump measure
     meta mark set meta mark | ${hex(mark)}
     accept
+  }
+  chain measure {
+    ct direction original ip daddr . meta l4proto . th dport @traffic4 return
+    ct direction original ip6 daddr . meta l4proto . th dport @traffic6 return
+    ct direction reply ip saddr . meta l4proto . th sport @traffic4 return
+    ct direction reply ip6 saddr . meta l4proto . th sport @traffic6 return
   }
   chain postrouting {
     type nat hook postrouting priority srcnat - 5; policy accept;
@@ -105,5 +155,21 @@ export const chains = (mark: number): string => `
     type filter hook postrouting priority srcnat + 10; policy accept;
     meta mark & ${hex(mark)} == ${hex(mark)} meta mark set meta mark & ${hex(~mark)}
   }`;
+
+/** The rules of a family that translate, for one address of the host before those for all. */
+function translations(family: string): string[] {
+  const version = family === "ip" ? 4 : 6;
+  const anyHost = "meta l4proto . th dport";
+  const oneHost = `${family} daddr . ${anyHost}`;
+  const lookups = [
+    [oneHost, `bound${version}`],
+    [oneHost, `boundrange${version}`],
+    [anyHost, `port${version}`],
+    [anyHost, `range${version}`],
+  ];
+  // without the family, a packet of the other one would be counted by the element that it finds
+  const matches = `meta nfproto ipv${version} meta l4proto { tcp, udp, sctp }`;
+  return lookups.map(([key, map]) => `    ${matches} dnat ${family} to ${key} map @${map}`);
+}
 
 const hex = (number: number): string => `0x${(number >>> 0).toString(16).padStart(8, "0")}`;

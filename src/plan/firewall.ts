@@ -1,11 +1,11 @@
 /**
- * The elements of our table's sets and maps, and the nft transactions that put them there. The rules, which never change, are in
- * firewall-rules.ts.
+ * The elements of our table's sets and maps. The rules, which never change, are in firewall-rules.ts, the nft transactions in
+ * firewall-script.ts.
  */
 import { type Family, parseHostAddress } from "../net/cidr.ts";
-import { chains, setDefinitions, table } from "./firewall-rules.ts";
-import type { Endpoint, Network, PortMapping } from "./network.ts";
-import type { Elements, ObservedFirewall } from "./observed.ts";
+import type { Endpoint, Network, PortMapping, Subnet } from "./network.ts";
+import type { Elements } from "./observed.ts";
+import { serving } from "./ports.ts";
 
 /** What the firewall is made of, besides the rules. */
 export interface FirewallInput {
@@ -20,46 +20,125 @@ export type Element = readonly [set: string, key: string, data: string];
 
 /** The elements of a network itself. */
 export function networkElements(network: Network): Element[] {
-  const { bridge, internal, icc } = network;
+  const { bridge, internal, icc, trustedLinks } = network;
   return [
     ["bridges", bridge, ""],
     ...(internal ? [["internal", bridge, ""] as const] : []),
     ["between", `${bridge} . ${bridge}`, icc ? "goto pass" : "drop"],
-    ["into", bridge, "drop"],
-    ["out", bridge, internal ? "drop" : "goto leave"],
-    ...network.subnets.flatMap(({ family, pool, snat }): Element[] => {
-      const key = withoutWholePrefix(pool);
-      return [
-        [`own${family}`, `${bridge} . ${key}`, ""],
-        ...(internal || !network.masquerade ? [] : [[`masq${family}`, key, ""] as const]),
-        ...(internal || !network.masquerade || snat === null ? [] : [[`snat${family}`, key, snat] as const]),
-      ];
+    ...families.map((family): Element => ["into", `ipv${family} . ${bridge}`, intoVerdict(network, family)]),
+    ...trustedLinks.map((link): Element => ["trusted", `${link} . ${bridge}`, ""]),
+    ...sourceElements(network),
+    ...network.subnets.flatMap((subnet) => subnetElements(network, subnet)),
+  ];
+}
+
+const families: readonly Family[] = [4, 6];
+
+/** What becomes of a new connection to an address of the network's containers. */
+function intoVerdict({ internal, subnets }: Network, family: Family): string {
+  const mode = subnets.find((subnet) => subnet.family === family)?.gatewayMode;
+  if (!internal && mode === "routed") return "goto routed";
+  return !internal && mode === "nat-unprotected" ? "goto unprotected" : "drop";
+}
+
+/** A network that lets only some sources reach its published ports. */
+function sourceElements({ bridge, publishFrom }: Network): Element[] {
+  if (publishFrom.length === 0) return [];
+  return [
+    ["restricted", bridge, ""],
+    ...publishFrom.map((cidr): Element => {
+      const set = cidr.includes(":") ? "sources6" : "sources4";
+      return [set, `${bridge} . ${withoutWholePrefix(cidr)}`, ""];
     }),
+  ];
+}
+
+function subnetElements({ bridge, internal, masquerade }: Network, subnet: Subnet): Element[] {
+  const { family, gatewayMode, snat } = subnet;
+  const pool = withoutWholePrefix(subnet.pool);
+  const isTranslated = masquerade && !internal && gatewayMode !== "routed";
+  return [
+    [`own${family}`, `${bridge} . ${pool}`, ""],
+    ...(isTranslated ? [[`masq${family}`, pool, ""] as const] : []),
+    ...(isTranslated && snat !== null ? [[`snat${family}`, pool, snat] as const] : []),
   ];
 }
 
 /** nft lists a subnet of one address as that address. */
 const withoutWholePrefix = (pool: string): string => pool.replace(pool.includes(":") ? /\/128$/ : /\/32$/, "");
 
-/** The elements of an endpoint's published ports. */
-export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">): Element[] {
-  const addresses = endpoint.addresses.map((address) => parseHostAddress(address).ip);
-  return endpoint.ports.flatMap((port) =>
-    addresses
-      .filter(({ family }) => servesFamily(port, family))
-      .map(({ family, text }): Element => {
-        const target = `${text} . ${port.containerPort}`;
-        const key = `${port.protocol} . ${port.hostPort}`;
-        return isAny(port.hostAddress)
-          ? [`port${family}`, key, target]
-          : [`bound${family}`, `${port.hostAddress} . ${key}`, target];
-      }),
-  );
+/**
+ * The elements of an endpoint's published ports. Several ports may want the same element, which then is in the list more than
+ * once: what is removed is the difference of two of an endpoint's lists, never a port's own elements.
+ */
+export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">, network: Network): Element[] {
+  return endpoint.ports.flatMap((mapping) => [
+    ...loopbackElements(mapping),
+    ...(serving(mapping, endpoint, network).element ? mappingElements(mapping, endpoint) : []),
+  ]);
 }
 
-const isAny = (address: string): boolean => address === "0.0.0.0" || address === "::";
+/** A port that is published on an address of the host's loopback. */
+function loopbackElements({ protocol, hostAddress, hostPort, count }: PortMapping): Element[] {
+  if (!hostAddress.startsWith("127.")) return [];
+  return [["loopback4", `${hostAddress} . ${protocol} . ${portText(hostPort, count)}`, ""]];
+}
 
-const servesFamily = (port: PortMapping, family: Family): boolean => port.hostAddress.includes(":") === (family === 6);
+function mappingElements(mapping: PortMapping, { addresses }: Pick<Endpoint, "addresses">): Element[] {
+  const { protocol, hostAddress, containerPort, count } = mapping;
+  const isIpv6 = hostAddress.includes(":");
+  return addresses
+    .map((address) => parseHostAddress(address).ip)
+    .filter(({ family }) => (family === 6) === isIpv6)
+    .flatMap(({ family, text }) => [
+      ...translationElements(mapping, family, text),
+      ...steps(count).map(
+        (step): Element => [`traffic${family}`, `${text} . ${protocol} . ${containerPort + step}`, ""],
+      ),
+    ]);
+}
+
+/** One element for a block whose ports keep their numbers; otherwise one a port, since a map does not count. */
+function translationElements(mapping: PortMapping, family: Family, target: string): Element[] {
+  const { protocol, hostAddress, hostPort, containerPort, count } = mapping;
+  const isAny = hostAddress === "0.0.0.0" || hostAddress === "::";
+  const host = isAny ? "" : `${hostAddress} . `;
+  if (count > 1 && hostPort === containerPort) {
+    const map = isAny ? "range" : "boundrange";
+    return [[`${map}${family}`, `${host}${protocol} . ${portText(hostPort, count)}`, target]];
+  }
+  const map = isAny ? "port" : "bound";
+  return steps(count).map((step) => [
+    `${map}${family}`,
+    `${host}${protocol} . ${hostPort + step}`,
+    `${target} . ${containerPort + step}`,
+  ]);
+}
+
+const steps = (count: number): number[] => Array.from({ length: count }, (_, step) => step);
+
+/** A block of ports as nft writes it: "80", "8000-8010". */
+const portText = (first: number, count: number): string => (count === 1 ? `${first}` : `${first}-${first + count - 1}`);
+
+/** The elements of an endpoint's open ports, in the families whose gateway mode is "routed", or in both for trusted links. */
+export function openElements(endpoint: Pick<Endpoint, "addresses" | "openPorts">, network: Network): Element[] {
+  if (network.internal) return [];
+  return endpoint.addresses
+    .map((address) => parseHostAddress(address).ip)
+    .filter(({ family }) => isOpen(network, family))
+    .flatMap(({ family, text }) =>
+      endpoint.openPorts.map(
+        ({ protocol, port, count }): Element => [
+          `open${family}`,
+          `${text} . ${protocol} . ${portText(port, count)}`,
+          "",
+        ],
+      ),
+    );
+}
+
+const isOpen = ({ trustedLinks, subnets }: Network, family: Family): boolean =>
+  trustedLinks.length > 0 || subnets.some((subnet) => subnet.family === family && subnet.gatewayMode === "routed");
 
 /**
  * The addresses of containers that are on several of our networks: an answer may take another way than the question, so that
@@ -82,9 +161,13 @@ export function multihomedElements(endpoints: Iterable<Endpoint>): Element[] {
 /** Everything that should be in our sets and maps. */
 export function wantedElements({ networks, endpoints, dockerLinks }: FirewallInput): Elements {
   const all = [...endpoints];
+  const byId = new Map([...networks].map((network) => [network.id, network]));
   const elements = [
-    ...[...networks].flatMap(networkElements),
-    ...all.flatMap(portElements),
+    ...[...byId.values()].flatMap(networkElements),
+    ...all.flatMap((endpoint) => {
+      const network = byId.get(endpoint.network);
+      return network === undefined ? [] : [...portElements(endpoint, network), ...openElements(endpoint, network)];
+    }),
     ...multihomedElements(all),
     ...[...dockerLinks].map((name): Element => ["docker_links", name, ""]),
   ];
@@ -101,72 +184,6 @@ export function bySet(elements: readonly Element[]): Elements {
   return sets;
 }
 
-/** An nft transaction that puts the whole table in place, whatever was there before. */
-export function tableScript(elements: Elements, mark: number): string {
-  return [
-    `add table ${table}`,
-    `delete table ${table}`,
-    `table ${table} {${setDefinitions}${chains(mark)}\n}`,
-    ...Object.entries(elements).flatMap(([set, content]) => addCommand(set, Object.entries(content))),
-    "",
-  ].join("\n");
-}
-
-/** Removes the table, whether it is there or not. */
-export const removeTableScript = `add table ${table}\ndelete table ${table}\n`;
-
-/**
- * An nft transaction that adds and removes elements. Adding what is there is nothing; so is removing what is not, since
- * each removal begins by adding (nft 1.0.6 has no `destroy`).
- */
-export function changeScript(change: {
-  readonly add?: readonly Element[];
-  readonly remove?: readonly Element[];
-}): string {
-  const removed = groupBySet(change.remove ?? []);
-  const added = groupBySet(change.add ?? []);
-  return [
-    ...removed.flatMap(([set, content]) => [
-      ...addCommand(set, content),
-      `delete element ${table} ${set} { ${content.map(([key]) => formatKey(set, key)).join(", ")} }`,
-    ]),
-    ...added.flatMap(([set, content]) => addCommand(set, content)),
-    "",
-  ].join("\n");
-}
-
-/** Which parts of a set's keys are names of links: these are quoted, since a link may be called as nft's own words are. */
-const linkParts: Readonly<Record<string, readonly number[]>> = {
-  bridges: [0],
-  docker_links: [0],
-  internal: [0],
-  own4: [0],
-  own6: [0],
-  between: [0, 1],
-  into: [0],
-  out: [0],
-};
-
-function formatKey(set: string, key: string): string {
-  const quoted = linkParts[set] ?? [];
-  return key
-    .split(" . ")
-    .map((part, index) => (quoted.includes(index) ? `"${part}"` : part))
-    .join(" . ");
-}
-
-type Content = readonly (readonly [key: string, data: string])[];
-
-function groupBySet(elements: readonly Element[]): [string, Content][] {
-  return Object.entries(bySet(elements)).map(([set, content]) => [set, Object.entries(content)]);
-}
-
-function addCommand(set: string, content: Content): string[] {
-  if (content.length === 0) return [];
-  const texts = content.map(([key, data]) => `${formatKey(set, key)}${data === "" ? "" : ` : ${data}`}`);
-  return [`add element ${table} ${set} { ${texts.join(", ")} }`];
-}
-
 /** What has to be added, and what is there and should not be. A key with other data is in both lists. */
 export function diffElements(wanted: Elements, observed: Elements): { add: Element[]; remove: Element[] } {
   return { add: missingFrom(observed, wanted), remove: missingFrom(wanted, observed) };
@@ -178,15 +195,4 @@ function missingFrom(these: Elements, those: Elements): Element[] {
       .filter(([key, data]) => these[set]?.[key] !== data)
       .map(([key, data]): Element => [set, key, data]),
   );
-}
-
-/** What repairs our table: undefined if it is as it should be. */
-export function planFirewall(
-  wanted: Elements,
-  observed: ObservedFirewall | undefined,
-  expected: { readonly skeleton: string; readonly mark: number },
-): string | undefined {
-  if (observed?.skeleton !== expected.skeleton) return tableScript(wanted, expected.mark);
-  const { add, remove } = diffElements(wanted, observed.elements);
-  return add.length + remove.length === 0 ? undefined : changeScript({ add, remove });
 }

@@ -8,13 +8,13 @@ import type { ForgetFlows } from "./op.ts";
  * @returns undefined if there is no such port
  */
 export function planForgetFlows(before: Endpoint, after: Endpoint | undefined): ForgetFlows | undefined {
-  const changed = symmetricDifference(udpPorts(before), after === undefined ? [] : udpPorts(after));
+  const changed = symmetricDifference(udpMappings(before), after === undefined ? new Map() : udpMappings(after));
   if (changed.length === 0) return undefined;
   return {
     op: "forget-flows",
     protocol: "udp",
-    hostPorts: [...new Set(changed.map(({ hostPort }) => hostPort))],
-    addresses: before.addresses.map((address) => parseHostAddress(address).ip.text),
+    hostPorts: [...new Set(changed.flatMap(hostPorts))],
+    addresses: before.addresses.map(withoutPrefix),
   };
 }
 
@@ -26,13 +26,33 @@ export const mergeForgetFlows = (ops: readonly ForgetFlows[]): ForgetFlows => ({
   addresses: [...new Set(ops.flatMap(({ addresses }) => addresses))],
 });
 
-const udpPorts = ({ ports }: Endpoint): PortMapping[] => ports.filter(({ protocol }) => protocol === "udp");
-
-function symmetricDifference(before: readonly PortMapping[], after: readonly PortMapping[]): PortMapping[] {
-  const isIn = (ports: readonly PortMapping[], port: PortMapping): boolean =>
-    ports.some(
-      ({ hostAddress, hostPort, containerPort }) =>
-        hostAddress === port.hostAddress && hostPort === port.hostPort && containerPort === port.containerPort,
-    );
-  return [...before.filter((port) => !isIn(after, port)), ...after.filter((port) => !isIn(before, port))];
+/** Whether flows to one of these addresses, or of these mappings, are to be forgotten. */
+export function concerns(
+  op: ForgetFlows,
+  { addresses, ports }: Pick<Endpoint, "addresses"> & { readonly ports: readonly PortMapping[] },
+): boolean {
+  if (addresses.some((address) => op.addresses.includes(withoutPrefix(address)))) return true;
+  const forgotten = new Set(op.hostPorts);
+  return ports
+    .filter(isUdp)
+    .flatMap(hostPorts)
+    .some((port) => forgotten.has(port));
 }
+
+const withoutPrefix = (address: string): string => parseHostAddress(address).ip.text;
+
+const isUdp = ({ protocol }: PortMapping): boolean => protocol === "udp";
+
+const hostPorts = ({ hostPort, count }: PortMapping): number[] =>
+  Array.from({ length: count }, (_, step) => hostPort + step);
+
+const udpMappings = ({ ports }: Endpoint): Map<string, PortMapping> =>
+  new Map(ports.filter(isUdp).map((mapping) => [JSON.stringify(mapping), mapping]));
+
+const symmetricDifference = (
+  before: ReadonlyMap<string, PortMapping>,
+  after: ReadonlyMap<string, PortMapping>,
+): PortMapping[] => [
+  ...[...before].flatMap(([key, mapping]) => (after.has(key) ? [] : [mapping])),
+  ...[...after].flatMap(([key, mapping]) => (before.has(key) ? [] : [mapping])),
+];

@@ -1,7 +1,9 @@
 /**
- * The one rule of ours in iptables' FORWARD, and what Docker's rules there tell of its bridges. An accept in our own table does not undo a drop there, so where FORWARD drops,
- * it must accept our mark: right after the jump to DOCKER-USER, so that what users write there comes first, and a RETURN
- * there does not skip it.
+ * The one rule of ours in iptables' FORWARD, and what Docker's rules tell of its bridges. An accept in our own table does not
+ * undo a drop there, so where FORWARD drops, it must accept our mark: right after the jump to DOCKER-USER, so that what users
+ * write there comes first, and a RETURN there does not skip it.
+ *
+ * Where Docker uses nftables itself, its chain accepts what is neither from nor to its bridges, and nothing is needed there.
  */
 import { isLinkName } from "../net/names.ts";
 import type { ObservedForward } from "./observed.ts";
@@ -17,22 +19,33 @@ export function planForwardRemoval(observed: ObservedForward, mark: number): Op[
   return perProgram(observed, (program, lines) => removals(program, mark, findOurs(rulesOf(lines), mark).length));
 }
 
+/** The table of Docker's, one a family, where it uses nftables itself. It is also the key in what was observed. */
+export const dockerTable = "docker-bridges";
+
 /** The chains besides FORWARD in which Docker names its bridges; up to 28.0.0 FORWARD jumps to them itself. */
 const namingChains = ["DOCKER-BRIDGE", "DOCKER-INTERNAL", "DOCKER-ISOLATION-STAGE-1"] as const;
 
+/** In 28.0.0, and only there, FORWARD names subnets instead of bridges. */
+const jumpBySubnet = /^-A FORWARD -m set --match-set docker-ext-bridges-v[46] dst -j DOCKER$/;
+
 /** Which chains besides FORWARD may name bridges of Docker's, from the lines of FORWARD. Not all of them need to be there. */
-export const dockerChains = (lines: readonly string[]): readonly string[] =>
-  lines.includes("-A FORWARD -j DOCKER-FORWARD")
-    ? namingChains
-    : namingChains.filter((chain) => lines.includes(`-A FORWARD -j ${chain}`));
+export function dockerChains(lines: readonly string[]): readonly string[] {
+  const isReached = (chain: string): boolean => lines.includes(`-A FORWARD -j ${chain}`);
+  return [
+    ...(isReached("DOCKER-FORWARD") ? namingChains : namingChains.filter(isReached)),
+    ...(lines.some((line) => jumpBySubnet.test(line)) ? ["DOCKER"] : []),
+  ];
+}
 
 /**
- * How Docker's rules name a bridge, once for each: in FORWARD (up to 28.0.0) or DOCKER-BRIDGE (since 28.0.1), and one of an
- * internal network in DOCKER-ISOLATION-STAGE-1 or, later, DOCKER-INTERNAL.
+ * How Docker's rules name a bridge, once for each: in FORWARD (up to 27), DOCKER (28.0.0) or DOCKER-BRIDGE (since 28.0.1), and
+ * one of an internal network in DOCKER-ISOLATION-STAGE-1 or, later, DOCKER-INTERNAL. With nftables (from 29.0) it is a chain.
  */
 const dockerRules = [
   /^-A (?:FORWARD|DOCKER-BRIDGE) -o (\S+) -j DOCKER$/,
+  /^-A DOCKER ! -i (\S+) -o \1 -j DROP$/,
   /^-A (?:DOCKER-ISOLATION-STAGE-1|DOCKER-INTERNAL) ! -s \S+ -o (\S+) -j DROP$/,
+  /^filter-forward-in__(\S+)$/,
 ];
 
 /**
@@ -47,11 +60,15 @@ export function dockerBridges(observed: ObservedForward, own: ReadonlySet<string
   return new Set(names.filter((name) => isLinkName(name) && !own.has(name)));
 }
 
+/** FORWARD of each iptables program that has the chain. */
+export const forwardChains = (observed: ObservedForward): [IptablesProgram, readonly string[]][] =>
+  Object.entries(observed).filter((entry): entry is [IptablesProgram, readonly string[]] => entry[0] !== dockerTable);
+
 function perProgram(
   observed: ObservedForward,
   plan: (program: IptablesProgram, lines: readonly string[]) => Op[],
 ): Op[] {
-  return Object.entries(observed).flatMap(([program, lines]) => plan(program as IptablesProgram, lines));
+  return forwardChains(observed).flatMap(([program, lines]) => plan(program, lines));
 }
 
 function planProgram(program: IptablesProgram, lines: readonly string[], mark: number): Op[] {

@@ -4,6 +4,7 @@ import { containsIp, type Family, type Ip, overlaps, parseCidr, parseHostAddress
 import { macOf } from "../net/mac.ts";
 import { bridgeName } from "../net/names.ts";
 import type { Network, Subnet } from "./network.ts";
+import { refuseIsolated, refuseWithoutEffect } from "./option-conflicts.ts";
 import { type BridgeOptions, parseBridgeOptions } from "./options.ts";
 
 /** One subnet as Docker's IPAM chose it. */
@@ -35,6 +36,7 @@ export interface NetworkRequest {
  */
 export function planNetwork(request: NetworkRequest): { network: Network; ignored: readonly string[] } {
   const { options, ignored } = parseBridgeOptions(request.options);
+  refuseIsolated(options, request.internal);
   const subnets = [...familySubnets(4, request, options), ...familySubnets(6, request, options)];
   const [first] = subnets;
   if (first === undefined) throw new TsnetError("invalid", "IPv4 or IPv6 must be enabled");
@@ -53,8 +55,13 @@ export function planNetwork(request: NetworkRequest): { network: Network; ignore
     hostBinding: options.hostBinding ?? "0.0.0.0",
     interfacePrefix: options.interfacePrefix ?? "eth",
     subnets,
+    trustedLinks: options.trustedLinks ?? [],
+    publish: options.publish ?? "native",
+    publishFrom: options.publishFrom ?? [],
+    publishPolicy: options.publishPolicy ?? "docker",
     ready: false,
   };
+  refuseWithoutEffect(options, network);
   return { network, ignored };
 }
 
@@ -87,10 +94,12 @@ function planSubnet(family: Family, requested: RequestedSubnet, internal: boolea
   if (gateway === null && auxiliary === null && !internal) {
     throw new TsnetError("invalid", `${field}.Gateway: a network that is not internal needs a gateway; give --gateway`);
   }
-  const onBridge =
-    gateway === null || (family === 4 && options.inhibitIpv4 === true) ? null : `${gateway.ip.text}/${pool.prefix}`;
+  const gatewayMode = (family === 4 ? options.gatewayMode4 : options.gatewayMode6) ?? "nat";
+  const isInhibited = gatewayMode === "isolated" || (family === 4 && options.inhibitIpv4 === true);
+  const onBridge = gateway === null || isInhibited ? null : `${gateway.ip.text}/${pool.prefix}`;
   return {
     family,
+    gatewayMode,
     pool: pool.text,
     gateway: onBridge,
     defaultGateway: internal ? null : (auxiliary ?? gateway?.ip.text ?? null),

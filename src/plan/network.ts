@@ -1,9 +1,21 @@
 /** Networks and endpoints as they are recorded: plain values that survive JSON. Texts are canonical (net/cidr.ts). */
 import type { Family } from "../net/cidr.ts";
 
+/** How a network is reached from outside, a family: Docker's words. */
+export const gatewayModes = ["nat", "nat-unprotected", "routed", "isolated"] as const;
+
+/**
+ * "nat": what leaves has the host's address; the containers' own addresses answer to nobody outside of the host.
+ * "nat-unprotected": as "nat", but the containers' addresses answer to everybody that has a route.
+ * "routed": no translation; the open ports and ICMP answer under the containers' own addresses, nothing else does.
+ * "isolated": only of an internal network, whose bridge then has no address.
+ */
+export type GatewayMode = (typeof gatewayModes)[number];
+
 /** One subnet of a network. */
 export interface Subnet {
   readonly family: Family;
+  readonly gatewayMode: GatewayMode;
   /** "172.18.0.0/16". */
   readonly pool: string;
   /** The bridge's own address, "172.18.0.1/16"; null where the bridge gets none. */
@@ -36,6 +48,14 @@ export interface Network {
   /** Name of the interface in the container, less its number. */
   readonly interfacePrefix: string;
   readonly subnets: readonly Subnet[];
+  /** Links of the host from which everything reaches the containers. */
+  readonly trustedLinks: readonly string[];
+  /** Who publishes ports: tsnet, or Docker, by a second network of its own. */
+  readonly publish: "native" | "engine";
+  /** The only sources of published ports, "192.0.2.0/24", besides this host; none for everybody. */
+  readonly publishFrom: readonly string[];
+  /** Whose rules published ports pass: Docker's, or those that the host has for its own services. */
+  readonly publishPolicy: "docker" | "host";
   /**
    * false until it was all there once, and from the beginning of its removal on: after a crash in between, Docker has no answer
    * and has it no more, and the network is taken back.
@@ -43,13 +63,26 @@ export interface Network {
   readonly ready: boolean;
 }
 
-/** A published port: what reaches `hostAddress:hostPort` goes to the container's `containerPort`. */
+/**
+ * A block of published ports: what reaches `hostAddress:hostPort + i` goes to the container's `containerPort + i`, for each i
+ * below `count`.
+ */
 export interface PortMapping {
   readonly protocol: "tcp" | "udp" | "sctp";
   /** "0.0.0.0" is all addresses of IPv4, "::" all of IPv6. */
   readonly hostAddress: string;
   readonly hostPort: number;
   readonly containerPort: number;
+  /** So many consecutive ports, at least 1. */
+  readonly count: number;
+}
+
+/** A block of a container's ports that is open under the container's own address, where the gateway mode is "routed". */
+export interface OpenPort {
+  readonly protocol: "tcp" | "udp" | "sctp";
+  readonly port: number;
+  /** So many consecutive ports, at least 1. */
+  readonly count: number;
 }
 
 /** A container's end of a network. */
@@ -64,4 +97,6 @@ export interface Endpoint {
   /** Path of the container's network namespace; null before Join and after Leave. */
   readonly sandbox: string | null;
   readonly ports: readonly PortMapping[];
+  /** Known from Join on. */
+  readonly openPorts: readonly OpenPort[];
 }

@@ -62,5 +62,32 @@ export interface ObservedFirewall {
 /**
  * `-S FORWARD` of each iptables program that has the chain, line by line: "-P FORWARD DROP", "-A FORWARD -j DOCKER-USER". Then
  * `-S` of the chains in which Docker names its bridges: "-A DOCKER-BRIDGE -o docker0 -j DOCKER".
+ *
+ * "docker-bridges": the names of the chains in the nft tables of that name, where Docker makes its rules without iptables.
  */
-export type ObservedForward = Readonly<Partial<Record<IptablesProgram, readonly string[]>>>;
+export type ObservedForward = Readonly<Partial<Record<IptablesProgram | "docker-bridges", readonly string[]>>>;
+
+/** What has passed, since the element or the socket is there. */
+export interface ObservedCounter {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** Counters of elements: set or map name → element key, as in Elements → count. Those without a counter are not in it. */
+export type ElementCounters = Readonly<Record<string, Readonly<Record<string, ObservedCounter>>>>;
+
+/** What a held port has passed on to a container by itself, without the kernel. */
+export interface ProxiedPort {
+  readonly protocol: "tcp" | "udp" | "sctp";
+  readonly address: string;
+  readonly port: number;
+  readonly connections: number;
+  readonly bytes: number;
+}
+
+/** Everything that is counted about published ports. */
+export interface ObservedCounters {
+  readonly elements: ElementCounters;
+  /** Since the port is held. */
+  readonly proxied: readonly ProxiedPort[];
+}

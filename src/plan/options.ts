@@ -1,8 +1,12 @@
-/** The options of `docker network create -o KEY=VALUE`, for mode bridge: Docker's own names and meanings. */
+/**
+ * The options of `docker network create -o KEY=VALUE`, for mode bridge, each for itself: Docker's own names and meanings, and
+ * `tsnet.…` for what Docker does not have. What they mean together is in option-conflicts.ts.
+ */
 import { TsnetError } from "../errors.ts";
-import { type Family, parseIp } from "../net/cidr.ts";
+import { addressBits, type Cidr, containsCidr, type Family, parseCidr, parseIp } from "../net/cidr.ts";
 import { isDockerLink, isLinkName } from "../net/names.ts";
 import { nearest } from "../net/nearest.ts";
+import { type GatewayMode, gatewayModes } from "./network.ts";
 
 /** What the options of a bridge network say; absent means the default. */
 export interface BridgeOptions {
@@ -17,6 +21,13 @@ export interface BridgeOptions {
   readonly snat6?: string;
   readonly enableIpv4?: boolean;
   readonly enableIpv6?: boolean;
+  readonly gatewayMode4?: GatewayMode;
+  readonly gatewayMode6?: GatewayMode;
+  readonly trustedLinks?: readonly string[];
+  readonly publish?: "native" | "engine";
+  /** Canonical subnets, none within another. */
+  readonly publishFrom?: readonly string[];
+  readonly publishPolicy?: "docker" | "host";
 }
 
 /** An option's values, parsed, and what to warn about: keys of Docker's that are not known here. */
@@ -35,8 +46,12 @@ const parsers: Readonly<Record<string, Parse>> = {
   [bridge("enable_ip_masquerade")]: (value) => ({ masquerade: goBoolean(value) }),
   [bridge("inhibit_ipv4")]: (value) => ({ inhibitIpv4: goBoolean(value) }),
   [bridge("host_binding_ipv4")]: (value) => ({ hostBinding: parseIp(value).text }),
-  [bridge("gateway_mode_ipv4")]: gatewayMode,
-  [bridge("gateway_mode_ipv6")]: gatewayMode,
+  [bridge("gateway_mode_ipv4")]: (value) => ({ gatewayMode4: gatewayMode(value) }),
+  [bridge("gateway_mode_ipv6")]: (value) => ({ gatewayMode6: gatewayMode(value) }),
+  [bridge("trusted_host_interfaces")]: (value) => ({ trustedLinks: linkNames(value) }),
+  "tsnet.publish": (value) => ({ publish: oneOf(["native", "engine"], value) }),
+  "tsnet.publish_from": (value) => ({ publishFrom: sources(value) }),
+  "tsnet.publish_policy": (value) => ({ publishPolicy: oneOf(["docker", "host"], value) }),
   "com.docker.network.driver.mtu": (value) => (/^0+$/.test(value) ? {} : { mtuBytes: mtu(value) }),
   "com.docker.network.container_iface_prefix": (value) => ({ interfacePrefix: interfacePrefix(value) }),
   "com.docker.network.host_ipv4": (value) => ({ snat4: addressOf(4, value) }),
@@ -120,6 +135,32 @@ function addressOf(family: Family, value: string): string {
   return ip.family === family ? ip.text : fail(`expected an IPv${family} address`);
 }
 
-function gatewayMode(value: string): BridgeOptions {
-  return value === "nat" ? {} : fail("this version knows the gateway mode nat only");
+function gatewayMode(value: string): GatewayMode {
+  return gatewayModes.find((mode) => mode === value) ?? fail(`unknown gateway mode ${value}`);
+}
+
+function oneOf<const T extends string>(values: readonly T[], value: string): T {
+  return values.find((one) => one === value) ?? fail(`expected ${values.join(" or ")}`);
+}
+
+/** As Docker reads it: what stands between colons, and nothing between two of them is nothing. */
+function linkNames(value: string): string[] {
+  const names = value.split(":").filter(Boolean);
+  return names.every(isLinkName) ? [...new Set(names)] : fail("expected names of links, with colons in between");
+}
+
+/** Less those that lie within others, since the kernel refuses overlapping intervals. Two subnets share all of one, or nothing. */
+function sources(value: string): string[] {
+  const all = value.split(",").map(parseSource);
+  const texts = all
+    .filter((one) => !all.some((other) => other.text !== one.text && containsCidr(other, one)))
+    .map(({ text }) => text);
+  return [...new Set(texts)];
+}
+
+function parseSource(text: string): Cidr {
+  if (text === "") fail("expected subnets or addresses, with commas in between");
+  if (text.includes("/")) return parseCidr(text);
+  const ip = parseIp(text);
+  return parseCidr(`${ip.text}/${addressBits[ip.family]}`);
 }

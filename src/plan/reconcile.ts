@@ -21,7 +21,9 @@ export interface Wanted {
 
 /** One thing that is not as it should be, and the operations that mend it. */
 export interface Repair {
-  /** For the log and the counters: "bridge tsb-4f2a… of network 4f2a… is gone". */
+  /** By which repairs are counted: what was not as it should be. */
+  readonly kind: "links" | "addresses" | "routes" | "leftovers";
+  /** For the log: "bridge tsb-4f2a… of network 4f2a… is gone". */
   readonly reason: string;
   readonly ops: readonly Op[];
 }
@@ -42,30 +44,39 @@ export function planReconcile(wanted: Wanted, observed: Observed): Repair[] {
 
 function repairNetwork(network: Network, links: ReadonlyMap<string, ObservedLink>, observed: Observed): Repair[] {
   const link = links.get(network.bridge);
-  const difference = link === undefined ? "is gone" : bridgeDifference(network, link, observed);
-  if (difference === "") return [];
+  const { kind, text } = link === undefined ? gone : bridgeDifference(network, link, observed);
+  if (text === "") return [];
   if (link === undefined && network.adopted) return [];
-  const reason = `bridge ${network.bridge} of network ${network.id} ${difference}`;
+  const reason = `bridge ${network.bridge} of network ${network.id} ${text}`;
   const routes = link === undefined ? [] : missingRoutes(network, link, observed);
-  return [{ reason, ops: [...planBridge(network), ...routes] }];
+  return [{ kind, reason, ops: [...planBridge(network), ...routes] }];
 }
 
-/** What is wrong with a bridge, as text; "" for nothing. */
-function bridgeDifference(network: Network, link: ObservedLink, observed: Observed): string {
-  if (!network.adopted && link.alias !== linkAlias("bridge", network.id)) return "";
+/** What is wrong with a bridge; no text for nothing. */
+type Difference = Pick<Repair, "kind"> & { readonly text: string };
+
+const gone: Difference = { kind: "links", text: "is gone" };
+
+function bridgeDifference(network: Network, link: ObservedLink, observed: Observed): Difference {
+  const text = linkDifference(network, link);
+  const isForeign = !network.adopted && link.alias !== linkAlias("bridge", network.id);
+  if (text !== "" || isForeign) return { kind: "links", text: isForeign ? "" : text };
+  const held = new Set(
+    observed.addresses.filter(({ link: index }) => index === link.index).map(({ address }) => address),
+  );
+  const missing = bridgeAddresses(network).find((address) => !held.has(address));
+  if (missing !== undefined) return { kind: "addresses", text: `lacks its address ${missing}` };
+  const route = missingRoutes(network, link, observed)[0];
+  return { kind: "routes", text: route === undefined ? "" : `lacks its route to ${route.destination}` };
+}
+
+function linkDifference(network: Network, link: ObservedLink): string {
   if (!link.up) return "is down";
   if (!network.adopted && link.mac !== network.mac) return `has the MAC address ${link.mac}`;
   if (!network.adopted && network.mtuBytes !== null && link.mtuBytes !== network.mtuBytes) {
     return `has the MTU ${link.mtuBytes}`;
   }
-  if (!network.icc && link.nfCall === false) return "does not pass bridged packets to the firewall";
-  const held = new Set(
-    observed.addresses.filter(({ link: index }) => index === link.index).map(({ address }) => address),
-  );
-  const missing = bridgeAddresses(network).find((address) => !held.has(address));
-  if (missing !== undefined) return `lacks its address ${missing}`;
-  const route = missingRoutes(network, link, observed)[0];
-  return route === undefined ? "" : `lacks its route to ${route.destination}`;
+  return !network.icc && link.nfCall === false ? "does not pass bridged packets to the firewall" : "";
 }
 
 function missingRoutes(network: Network, link: ObservedLink, observed: Observed): EnsureRoute[] {
@@ -91,9 +102,8 @@ function repairPort(endpoint: Endpoint, wanted: Wanted, links: ReadonlyMap<strin
   const bridge = links.get(network.bridge);
   if (bridge !== undefined && port.master === bridge.index && port.up && port.hairpin !== false) return [];
   const op: Op = { op: "ensure-port", name: port.name, master: network.bridge, hairpin: true };
-  return [
-    { reason: `link ${port.name} of endpoint ${endpoint.id} is not an active port of ${network.bridge}`, ops: [op] },
-  ];
+  const reason = `link ${port.name} of endpoint ${endpoint.id} is not an active port of ${network.bridge}`;
+  return [{ kind: "links", reason, ops: [op] }];
 }
 
 /** A link that says it is ours, and of which no record knows; or one whose making a crash cut off. */
@@ -104,7 +114,8 @@ function removeLeftover(link: ObservedLink, wanted: Wanted, leaving: ReadonlySet
   if (link.group === removedGroup) return [];
   if (owner !== undefined && (isKnown(owner, wanted) || (owner.role === "peer" && leaving.has(owner.id)))) return [];
   const op: Op = { op: "remove-links", links: [{ name: link.name, alias: link.alias }] };
-  return [{ reason: `link ${link.name} (${link.alias}) belongs to nothing that exists`, ops: [op] }];
+  const reason = `link ${link.name} (${link.alias}) belongs to nothing that exists`;
+  return [{ kind: "leftovers", reason, ops: [op] }];
 }
 
 const isKnown = ({ role, id }: { role: string; id: string }, wanted: Wanted): boolean =>

@@ -2,45 +2,31 @@
 import type { Host } from "../support/host.ts";
 import { image } from "../support/image.ts";
 import type { Figure } from "./figures.ts";
+import { type Driver, drivers, inTurn } from "./in-turn.ts";
 import { timed } from "./statistics.ts";
 
-const drivers = ["bridge", "tsnet"] as const;
-type Driver = (typeof drivers)[number];
-type Samples = Record<Driver, number[]>;
-
-const samples = (): Samples => ({ bridge: [], tsnet: [] });
-
-/** `names` give one figure each: `measure` returns a time for each of them, for one driver, once. */
-async function inTurn(
-  rounds: number,
-  names: readonly (readonly [name: string, limit: number])[],
-  measure: (driver: Driver, round: number) => Promise<readonly number[]>,
-): Promise<Figure[]> {
-  const times = names.map(samples);
-  for (const driver of drivers) await measure(driver, 0); // the first time loads what later times find loaded
-  for (let round = 1; round <= rounds; round++) {
-    // who comes first changes, so that neither gains by it
-    for (const driver of round % 2 === 0 ? drivers : drivers.toReversed()) {
-      for (const [index, ms] of (await measure(driver, round)).entries()) times[index]?.[driver].push(ms);
-    }
-  }
-  return names.map(([name, value], index): Figure => {
-    const { tsnet, bridge } = times[index] ?? samples();
-    return { name, unit: "ms", tsnet, bridge, limit: { of: "ratio", value } };
-  });
-}
-
-async function createNetwork(host: Host, driver: Driver, name: string): Promise<string> {
+export async function createNetwork(host: Host, driver: Driver, name: string): Promise<string> {
   return (await host.dockerd.api("POST", "/networks/create", { Name: name, Driver: driver })).Id;
 }
 
-async function createContainer(host: Host, network: string): Promise<string> {
-  const body = { Image: image, HostConfig: { NetworkMode: network } };
+/** @param ports host port → container port */
+export async function createContainer(
+  host: Host,
+  network: string,
+  ports: readonly (readonly [number, number])[] = [],
+): Promise<string> {
+  const bindings = ports.map(([hostPort, port]) => [`${port}/tcp`, [{ HostPort: `${hostPort}` }]]);
+  const body = {
+    Image: image,
+    ExposedPorts: Object.fromEntries(ports.map(([, port]) => [`${port}/tcp`, {}])),
+    HostConfig: { NetworkMode: network, PortBindings: Object.fromEntries(bindings) },
+  };
   return (await host.dockerd.api("POST", "/containers/create", body)).Id;
 }
 
-const start = (host: Host, id: string): Promise<unknown> => host.dockerd.api("POST", `/containers/${id}/start`);
-const remove = (host: Host, id: string): Promise<unknown> => host.dockerd.api("DELETE", `/containers/${id}?force=1`);
+export const start = (host: Host, id: string): Promise<unknown> => host.dockerd.api("POST", `/containers/${id}/start`);
+export const remove = (host: Host, id: string): Promise<unknown> =>
+  host.dockerd.api("DELETE", `/containers/${id}?force=1`);
 
 function networkFigures(host: Host): Promise<Figure[]> {
   return inTurn(

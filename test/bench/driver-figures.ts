@@ -27,7 +27,7 @@ async function addEndpoint(host: Host, index: number): Promise<number> {
 }
 
 /** One call that must succeed. */
-async function accepted(host: Host, method: string, body: object): Promise<void> {
+export async function accepted(host: Host, method: string, body: object): Promise<void> {
   const answer = await host.plugin.call(`NetworkDriver.${method}`, body);
   if (answer.Err) throw new Error(`${method}: ${answer.Err}`);
 }

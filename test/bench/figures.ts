@@ -3,11 +3,16 @@ import { median, percentile } from "./statistics.ts";
 /** One line of the table: what was measured, for tsnet and, where it has the same, Docker's own bridge. */
 export interface Figure {
   readonly name: string;
-  readonly unit: "ms" | "MiB" | "ratio";
+  readonly unit: "ms" | "MiB" | "KiB" | "ratio" | "1/s" | "processes" | "segments";
   readonly tsnet: readonly number[];
   readonly bridge?: readonly number[];
   /** What must not be exceeded, and by what; a figure without one is only told. */
-  readonly limit?: { readonly of: "ratio" | "median" | "p99" | "max"; readonly value: number };
+  readonly limit?: {
+    readonly of: "ratio" | "median" | "p99" | "max";
+    readonly value: number;
+    /** More is better: the value must be reached. */
+    readonly atLeast?: boolean;
+  };
 }
 
 /** The number that the limit is for. */
@@ -36,10 +41,12 @@ function row(figure: Figure): string[] {
 function verdict(figure: Figure, limit: Figure["limit"]): string[] {
   if (limit === undefined) return ["", ""];
   const value = measured(figure, limit.of);
-  return [`${limit.of} ${number(value)}`, `${limit.value}${value <= limit.value ? "" : " (missed)"}`];
+  const isMet = limit.atLeast ? value >= limit.value : value <= limit.value;
+  const bound = `${limit.atLeast ? "at least" : "at most"} ${limit.value}`;
+  return [`${limit.of} ${number(value)}`, `${bound}${isMet ? "" : " (missed)"}`];
 }
 
-const heading = ["figure", "n", "unit", "tsnet: median / p95", "bridge: median / p95", "measured", "at most"];
+const heading = ["figure", "n", "unit", "tsnet: median / p95", "bridge: median / p95", "measured", "wanted"];
 
 /** The figures as a table in Markdown. */
 export const formatTable = (figures: readonly Figure[]): string =>

@@ -1,4 +1,7 @@
-/** `npm run bench`: tsnet and Docker's own bridge in turn, on one dockerd; prints the table and writes docs/benchmarks.md. */
+/**
+ * `npm run bench`: tsnet and Docker's own bridge in turn, on one dockerd; prints the table and writes docs/benchmarks.md.
+ * `npm run bench -- docker`, `driver` or `ports` measures one part, and prints it only.
+ */
 import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -8,11 +11,20 @@ import { setUp } from "../support/setup.ts";
 import { dockerFigures } from "./docker-figures.ts";
 import { driverFigures, residentMib } from "./driver-figures.ts";
 import { type Figure, formatTable } from "./figures.ts";
+import { portFigures } from "./port-figures.ts";
 import { StallMonitor } from "./stall.ts";
 
 const page = fileURLToPath(new URL("../../docs/benchmarks.md", import.meta.url));
 
-async function measure(): Promise<{ figures: Figure[]; docker: string }> {
+const parts = {
+  docker: dockerFigures,
+  driver: driverFigures,
+  ports: portFigures,
+};
+type Part = keyof typeof parts;
+const all = Object.keys(parts) as Part[];
+
+async function measure(chosen: readonly Part[]): Promise<{ figures: Figure[]; docker: string }> {
   await using host = await Host.create();
   const stall = new StallMonitor(host);
   await host.plugin.start();
@@ -25,18 +37,21 @@ async function measure(): Promise<{ figures: Figure[]; docker: string }> {
   await host.plugin.stop();
   await host.plugin.start({ ...stall.settings, TSNET_LOG_LEVEL: "debug" });
   stall.begin();
-  const figures = [...(await dockerFigures(host)), ...(await driverFigures(host, stall)), idle];
+  const figures: Figure[] = [];
+  for (const part of chosen) figures.push(...(await parts[part](host, stall)));
+  figures.push(idle);
   return { figures, docker: await host.docker("version", "--format", "{{.Server.Version}}") };
 }
 
+const [name = ""] = process.argv.slice(2);
+const chosen = all.filter((part) => part === name);
+if (name !== "" && chosen.length === 0) throw new Error(`no part ${name}: there are ${all.join(", ")}`);
 const [cpu] = cpus();
 await setUp();
-const { figures, docker } = await measure();
+const { figures, docker } = await measure(chosen.length > 0 ? chosen : all);
 const table = formatTable(figures);
 console.log(table);
-writeFileSync(
-  page,
-  `# Benchmarks
+const text = `# Benchmarks
 
 \`npm run bench\` runs tsnet and Docker's own bridge driver in turn, in one run on one dockerd, and writes this page. Ratios are
 tsnet's median over the bridge's; they carry over to other machines, absolute times do not.
@@ -55,5 +70,5 @@ What is behind them:
 * Connecting a running container is four calls through a socket where Docker's own driver is called in its own process. The rest,
   moving the link into the container, is dockerd's work for both, and most of the time. A container's start is within the noise of
   the bridge's: 0.97 to 1.01 in repeated runs.
-`,
-);
+`;
+if (chosen.length === 0) writeFileSync(page, text);

@@ -3,7 +3,7 @@ import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
 import { client } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
-import { ask, everything, ping, reachable } from "../support/probe.ts";
+import { answers, ask, everything, ping, reachable } from "../support/probe.ts";
 
 /** Docker 28, the first version that can leave IPv4 out of a network. */
 const firstApiVersion = 1.48;
@@ -27,6 +27,9 @@ describe("networks with IPv6 only", () => {
     expect((await b.execInside("ping", "-c", "1", "-W", "2", "alpha")).stdout).to.include("1 packets received");
     expect(await ask(b, "tcp", client.ipv6)).to.equal(host().ipv6);
     expect(await ask(host().outside.client, "tcp", host().ipv6, 8080)).to.equal(client.ipv6);
+    expect(await ask(host(), "tcp", "::1", 8080)).to.equal("fd00:86::1");
+    expect(await ask(a, "tcp", host().ipv6, 8080)).to.equal("fd00:86::1");
+    expect(await answers(host().outside.client, "tcp", host().ipv4, 8080)).to.equal(false);
   });
 
   it("get a subnet of their own from the plugin's IPAM", async () => {

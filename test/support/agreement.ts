@@ -1,5 +1,6 @@
 /** Whether Docker, the kernel and the records tell the same story. */
 import type { Host } from "./host.ts";
+import { listMappings } from "./mappings.ts";
 
 /** What each of them says about the endpoints of one network, as sorted lists. */
 export interface Story {
@@ -33,23 +34,30 @@ export async function storyOfDocker(host: Host, network: string): Promise<Story>
 /** What the kernel has: host ends of veths by their alias, and the elements of the port map. It does not know addresses. */
 export async function storyOfKernel(host: Host): Promise<Omit<Story, "addresses">> {
   const links: { ifalias?: string }[] = await host.ip("link");
-  const { stdout } = await host.exec("nft list map inet tsnet port4");
-  const elements = [...stdout.matchAll(/(tcp|udp|sctp) \. (\d+) : ([\d.]+) \. (\d+)/g)];
   return {
     endpoints: links.flatMap(({ ifalias = "" }) => /^tsnet:veth:(\w+)$/.exec(ifalias)?.[1] ?? []).sort(),
-    ports: elements.map(([, ...parts]) => parts.join(" ")).sort(),
+    ports: (await listMappings(host, "port4")).sort(),
   };
 }
 
-/** What the plugin's records say. A lease of a gateway belongs to no endpoint, and is left out. */
+interface PortRecord {
+  readonly protocol: string;
+  readonly hostAddress: string;
+  readonly hostPort: number;
+  readonly containerPort: number;
+}
+
+/** What the plugin's records say, of the host's IPv4 ports, as Docker and the kernel's map do. A lease of a gateway belongs to no endpoint, and is left out. */
 export function storyOfRecords(host: Host, gateway: string): Story {
   const endpoints = host.records("endpoint");
   const leases = [...host.records("lease")].flatMap(([id, value]) => addressOf(id, value));
   const ports = [...endpoints.values()].flatMap((endpoint) =>
-    endpoint.ports.map(
-      (port: { protocol: string; hostPort: number; containerPort: number }) =>
-        `${port.protocol} ${port.hostPort} ${withoutPrefix(endpoint.addresses[0])} ${port.containerPort}`,
-    ),
+    endpoint.ports
+      .filter(({ hostAddress }: PortRecord) => !hostAddress.includes(":"))
+      .map(
+        (port: PortRecord) =>
+          `${port.protocol} ${port.hostPort} ${withoutPrefix(endpoint.addresses[0])} ${port.containerPort}`,
+      ),
   );
   return {
     endpoints: [...endpoints.keys()].sort(),

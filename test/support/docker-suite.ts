@@ -8,6 +8,7 @@ import { until } from "./poll.ts";
 const settleMs = 3_000;
 
 const logLines = 25;
+const logLineLength = 500;
 
 /**
  * One host for all tests of a `describe`. After each test its containers and networks are removed, and then nothing of tsnet may
@@ -88,6 +89,7 @@ function showLogs(host: Host): void {
   for (const file of [host.plugin.logFile, host.dockerd.logFile].filter(existsSync)) {
     const lines = readFileSync(file, "utf8").split("\n");
     const telling = lines.filter((line) => line !== "" && !/level=info|cleanup warnings|cleaning up/.test(line));
-    console.error(`${file}:\n${telling.slice(-logLines).join("\n")}`);
+    const shown = telling.slice(-logLines).map((line) => line.slice(0, logLineLength));
+    console.error(`${file}:\n${shown.join("\n")}`);
   }
 }

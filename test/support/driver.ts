@@ -5,6 +5,7 @@ import { Endpoints } from "../../src/driver/endpoints.ts";
 import { Firewall } from "../../src/driver/firewall.ts";
 import { Flows } from "../../src/driver/flows.ts";
 import { Forwarding } from "../../src/driver/forwarding.ts";
+import type { HostPort } from "../../src/driver/kernel.ts";
 import { Locks } from "../../src/driver/locks.ts";
 import type { Log } from "../../src/driver/log.ts";
 import { Networks } from "../../src/driver/networks.ts";
@@ -15,10 +16,12 @@ import { Removals } from "../../src/driver/removals.ts";
 import { State } from "../../src/driver/state.ts";
 import { containerVethName, hostVethName, linkAlias } from "../../src/net/names.ts";
 import { wantedElements } from "../../src/plan/firewall.ts";
-import type { Endpoint, Network } from "../../src/plan/network.ts";
+import type { Endpoint, Network, PortMapping } from "../../src/plan/network.ts";
+import { serving } from "../../src/plan/ports.ts";
 import type { Change, Kind, Store } from "../../src/store/store.ts";
 import { Faults } from "./faults.ts";
 import type { World } from "./world.ts";
+import { WorldPorts } from "./world-ports.ts";
 
 export const mark = 0x0100_0000;
 
@@ -82,6 +85,7 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
     firewall,
     removals,
     ports,
+    flows,
     pools,
     collector,
     endpoints,
@@ -99,8 +103,9 @@ export async function startDriver(world: World, store: Store, clock?: { now: num
 }
 
 /** Ends a process without leaving timers behind. */
-export async function stopDriver({ reconciler, removals }: Driver): Promise<void> {
+export async function stopDriver({ reconciler, removals, flows }: Driver): Promise<void> {
   await reconciler.stop();
+  await flows.idle();
   await removals.flush();
 }
 
@@ -119,20 +124,32 @@ async function expected({ store }: Driver, kept: World): Promise<object> {
   const addresses = networks.flatMap(({ bridge, subnets }) =>
     subnets.flatMap(({ gateway }) => (gateway === null ? [] : [`${bridge} ${gateway}`])),
   );
-  const ports = endpoints.flatMap((endpoint) => endpoint.ports);
+  const ports = new WorldPorts(new Set());
+  for (const endpoint of endpoints) {
+    const network = networks.find(({ id }) => id === endpoint.network);
+    if (network !== undefined) ports.reserve(endpoint.ports.map((mapping) => blockOf(mapping, endpoint, network)));
+  }
   return {
     links: [...before.links, ...bridges, ...pairs].toSorted(),
     doomed: 0,
     addresses: [...before.addresses, ...addresses].toSorted(),
     elements: wantedElements({ networks, endpoints, dockerLinks: [] }),
-    ports: ports.map(({ protocol, hostAddress, hostPort }) => `${protocol} ${hostAddress} ${hostPort}`).toSorted(),
+    ports: ports.list(),
   };
+}
+
+/** What holds a mapping. */
+function blockOf(mapping: PortMapping, endpoint: Endpoint, network: Network): HostPort {
+  const { protocol, hostAddress: address, hostPort: port, count } = mapping;
+  const { target } = serving(mapping, endpoint, network);
+  return { protocol, address, port, count, target, sources: target === null ? [] : network.publishFrom };
 }
 
 /** The durable records, the memory and the world say the same, and nobody holds a lock. */
 export async function expectAgreement(driver: Driver, kept: World): Promise<void> {
-  const { world, store, state, locks, removals } = driver;
+  const { world, store, state, locks, removals, flows } = driver;
   await removals.flush();
+  await flows.idle();
   const dump = world.dump() as { links: string[]; moved: string[] };
   const moved = dump.moved.map((text) => text.split(" ")[0] ?? "");
   const all = [

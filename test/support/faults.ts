@@ -24,6 +24,14 @@ export class Faults {
   #fault: Fault | undefined;
   #crashed: () => void = () => {};
   #isDead = false;
+  readonly #held = new Map<string, Promise<void>>();
+
+  /** The next step of this name does not begin before the promise is resolved. */
+  hold(name: string): PromiseWithResolvers<void> {
+    const held = Promise.withResolvers<void>();
+    this.#held.set(name, held.promise);
+    return held;
+  }
 
   /** Counts from here on. Resolves when the process crashes. */
   arm(fault: Fault): Promise<void> {
@@ -51,6 +59,9 @@ export class Faults {
   /** One step: `effect`, or the fault. It takes a turn of the event loop, as a call to another thread does. */
   async run<T>(name: string, effect: () => T | Promise<T>): Promise<T> {
     await new Promise(setImmediate);
+    const held = this.#held.get(name);
+    this.#held.delete(name);
+    await held;
     if (this.#isDead) return never();
     this.steps.push(name);
     const kind = this.#dueNow();

@@ -51,6 +51,8 @@ export interface HostOptions {
   readonly outside?: Outside;
   /** From 1 to 250: its address in that network. */
   readonly number?: number;
+  /** A shell script that runs on the new host before anything is started there. */
+  readonly prepare?: string;
 }
 
 export class Host implements AsyncDisposable {
@@ -78,7 +80,7 @@ export class Host implements AsyncDisposable {
     this.dockerd = new Dockerd(this);
   }
 
-  static async create({ outside, number = 1 }: HostOptions = {}): Promise<Host> {
+  static async create({ outside, number = 1, prepare = "" }: HostOptions = {}): Promise<Host> {
     await using made = new AsyncDisposableStack();
     const around = outside ?? made.use(await Outside.create());
     const name = newName();
@@ -86,6 +88,7 @@ export class Host implements AsyncDisposable {
     made.defer(() => removeDirectory(directory));
     const namespace = made.use(await boot(name, number, around));
     mkdirSync(`${directory}/cli`);
+    await namespace.sh(prepare);
     made.move();
     return new Host(around, namespace, directory, number, outside === undefined);
   }

@@ -10,7 +10,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cluster: ["net", "plan"],
   driver: ["net", "plan"],
   api: ["net", "driver"],
-  cli: ["net", "driver"],
+  cli: ["net", "driver", "config.ts"],
 };
 
 /** Modules of Node and of npm that only these layers may touch: what is decided elsewhere stays without effects. */

@@ -2,7 +2,7 @@
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { attempt } from "./commands.ts";
 import { listProcesses, readProc } from "./processes.ts";
-import { leftNames, prefix } from "./scratch.ts";
+import { cacheDirectory, leftNames, prefix } from "./scratch.ts";
 
 /** One kind of state each, as a list of lines; undefined where the program that lists it is not installed. */
 export type Snapshot = Readonly<Record<string, readonly string[] | undefined>>;
@@ -20,6 +20,8 @@ const directories = [
   "/opt",
   "/var/lib",
   "/var/lib/docker",
+  "/var/cache",
+  cacheDirectory,
   "/root",
 ];
 

@@ -103,6 +103,22 @@ export class Outside implements AsyncDisposable {
     await must(this.router.exec(`ip route replace ${subnet} via ${hostNetwork[family](number)}`));
   }
 
+  /**
+   * Makes the router send what is for 127.0.0.1 to a host, as a hostile neighbor could. Its own table of local addresses is asked
+   * later than ours, and 127.0.0.1 is taken as a sender.
+   */
+  async routeLoopback(number: number): Promise<void> {
+    await must(
+      this.router.exec(`
+      set -e
+      sysctl -qw net.ipv4.conf.br0.route_localnet=1
+      ip rule add pref 32000 lookup local
+      ip rule del pref 0
+      ip rule add pref 100 to 127.0.0.1 iif lo lookup 100
+      ip route add 127.0.0.1 via ${hostNetwork.ipv4(number)} dev br0 table 100`),
+    );
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.router.kill(), this.client.kill()]);
   }

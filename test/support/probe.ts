@@ -16,17 +16,17 @@ const exec = async (from: Place, script: string): Promise<Outcome> =>
 export type Protocol = "tcp" | "udp";
 
 /** Within a machine an answer takes less than a millisecond; the rest is for a busy one. */
-const answerSeconds = 5;
+export const answerSeconds = 5;
 
 /** Long enough that what would come has come, and that a lost first packet would have been sent again. */
-const silenceSeconds = 1.5;
+export const silenceSeconds = 1.5;
 
 /** bash opens these itself: man 1 bash, REDIRECTION. */
 const askScript = (protocol: Protocol, address: string, port: number, seconds: number): string =>
-  `exec 2>/dev/null; timeout ${seconds} bash -c 'exec 3<>/dev/${protocol}/${address}/${port} && echo >&3 && head -n 1 <&3'`;
+  `exec 2>/dev/null; timeout ${seconds} bash -c 'exec 3<>/dev/${protocol}/${address}/${port} && echo ask >&3 && head -n 1 <&3'`;
 
 /** socat's form of an IPv6 address, "[fd00:0000:…]", shortened. */
-function shorten(address: string): string {
+export function shorten(address: string): string {
   return address.startsWith("[") ? new URL(`http://${address}`).hostname.slice(1, -1) : address;
 }
 

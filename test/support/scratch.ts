@@ -1,5 +1,5 @@
 /**
- * What tests put outside the clone: directories below /var/tmp and control groups. Their names say who made them, so that a
+ * What tests put outside the clone: directories below /var/tmp and /var/cache, and control groups. Their names say who made them, so that a
  * later run can remove what a killed one has left, and never touches what a running one uses.
  */
 import { randomBytes } from "node:crypto";
@@ -21,7 +21,10 @@ import { readProcess } from "./processes.ts";
 export const prefix = "tsnet-test";
 
 /** Not /tmp: that may be a tmpfs, and images and databases belong on a disk. */
-const directories = "/var/tmp";
+export const workDirectory = "/var/tmp";
+
+/** What later runs use again. Not below /var/tmp, where old files go one by one. */
+export const cacheDirectory = "/var/cache/tsnet-test";
 const cgroups = "/sys/fs/cgroup";
 
 /** Killed processes take a moment to end. */
@@ -38,7 +41,7 @@ export const newName = (): string =>
   `${prefix}-${pidNamespace}-${process.pid}-${readProcess(process.pid)?.startTicks ?? 0}-${randomBytes(4).toString("hex")}`;
 
 export function makeDirectory(name: string): string {
-  const path = `${directories}/${name}`;
+  const path = `${workDirectory}/${name}`;
   mkdirSync(path, { mode: 0o700 });
   return path;
 }
@@ -87,7 +90,7 @@ export async function sweep(): Promise<void> {
   await until("what killed runs left is removed", sweepDeadlineMs, () => {
     for (const name of leftNames()) {
       removeCgroups(name); // EBUSY while a process is in one
-      removeDirectory(`${directories}/${name}`);
+      for (const directory of [workDirectory, cacheDirectory]) removeDirectory(`${directory}/${name}`);
     }
     return true;
   });
@@ -95,7 +98,8 @@ export async function sweep(): Promise<void> {
 
 /** Names of directories and control groups whose owner was in this pid namespace, and is gone. */
 export function leftNames(): string[] {
-  const paths = globSync([`${directories}/${prefix}-*`, `${cgroups}/${prefix}-*`, `${cgroups}/*/${prefix}-*`]);
+  const parents = [workDirectory, cacheDirectory, cgroups, `${cgroups}/*`];
+  const paths = globSync(parents.map((parent) => `${parent}/${prefix}-*`));
   return [...new Set(paths.map((path) => path.slice(path.lastIndexOf("/") + 1)))].filter((name) => {
     const [, pid, start] = namePattern.exec(name) ?? [];
     return pid !== undefined && readProcess(Number(pid))?.startTicks !== Number(start);

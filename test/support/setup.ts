@@ -17,6 +17,8 @@ const packageOf: Readonly<Record<string, string>> = {
   hostname: "hostname",
   mount: "mount",
   tini: "tini",
+  firewalld: "firewalld",
+  ufw: "ufw",
 };
 
 /** Commands that do as well as another. */
@@ -51,8 +53,11 @@ function isExecutable(path: string): boolean {
 }
 
 /** Packages that are missing, in the order of the table. */
-const missingPackages = (): string[] =>
-  Object.entries(packageOf).flatMap(([command, name]) => (isThere(command) ? [] : [name]));
+const missing = (packages: Readonly<Record<string, string>>): string[] =>
+  Object.entries(packages).flatMap(([command, name]) => (isThere(command) ? [] : [name]));
+
+/** All that the rings need of Debian. */
+export const testPackages = (): string[] => [...Object.values(packageOf), dockerCommand.package];
 
 /**
  * Makes the machine ready for the rings that need root.
@@ -62,14 +67,25 @@ const missingPackages = (): string[] =>
 export async function setUp(): Promise<string[]> {
   if (process.getuid?.() !== 0) throw new Error("the tests make network namespaces and run dockerd: run them as root");
   process.env["PATH"] = [...(process.env["PATH"] ?? "").split(":"), ...searchPath].join(":");
-  const installed = missingPackages();
-  await install(installed);
+  const installed = await install(packageOf);
   if (isExecutable(dockerCommand.path)) return installed;
-  await install([dockerCommand.package]);
+  await installPackages([dockerCommand.package]);
   return [...installed, dockerCommand.package];
 }
 
-async function install(packages: readonly string[]): Promise<void> {
+/**
+ * Installs what is missing.
+ * @param packages each command, and the package that has it
+ * @returns the packages that were installed
+ * @throws Error if the installation fails
+ */
+export async function install(packages: Readonly<Record<string, string>>): Promise<string[]> {
+  const names = missing(packages);
+  await installPackages(names);
+  return names;
+}
+
+async function installPackages(packages: readonly string[]): Promise<void> {
   if (packages.length === 0) return;
   if (!isThere("apt-get"))
     throw new Error(`missing: ${packages.join(" ")}; there is no apt-get here: install them yourself`);

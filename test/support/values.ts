@@ -1,7 +1,8 @@
 /** Requests and records for tests: complete ones, of which a test names only what matters to it. */
-import type { PortBinding } from "../../src/driver/ports.ts";
+
 import type { Endpoint, Network, PortMapping } from "../../src/plan/network.ts";
 import { type NetworkRequest, planNetwork } from "../../src/plan/network-request.ts";
+import type { PortBinding } from "../../src/plan/ports.ts";
 
 /** A 64-digit ID of Docker's that begins with the given digits. */
 export const idOf = (digits: string): string => digits.padEnd(64, "0");
@@ -35,6 +36,7 @@ export const endpointOf = (values: Partial<Endpoint> = {}): Endpoint => ({
   mac: "02:42:ac:12:00:02",
   sandbox: null,
   ports: [],
+  openPorts: [],
   ...values,
 });
 
@@ -43,6 +45,7 @@ export const mappingOf = (values: Partial<PortMapping> = {}): PortMapping => ({
   hostAddress: "0.0.0.0",
   hostPort: 8080,
   containerPort: 80,
+  count: 1,
   ...values,
 });
 
@@ -54,3 +57,12 @@ export const bindingOf = (hostPort: number, values: Partial<PortBinding> = {}): 
   hostPortEnd: hostPort,
   ...values,
 });
+
+/** So many bindings of consecutive ports. */
+export const bindingsOf = (
+  hostPort: number,
+  containerPort: number,
+  count: number,
+  values: Partial<PortBinding> = {},
+): PortBinding[] =>
+  Array.from({ length: count }, (_, n) => bindingOf(hostPort + n, { containerPort: containerPort + n, ...values }));

@@ -1,5 +1,5 @@
 /** The interface Kernel on a world: what src/plan/op.ts says of each operation, and the kernel's refusals. */
-import type { HostPort, Kernel, KernelChange } from "../../src/driver/kernel.ts";
+import type { Kernel, KernelChange } from "../../src/driver/kernel.ts";
 import { TsnetError } from "../../src/errors.ts";
 import type {
   EnsureBridge,
@@ -15,25 +15,17 @@ import type { Faults } from "./faults.ts";
 import type { World, WorldFlow } from "./world.ts";
 import { kernelError } from "./world-links.ts";
 
-/** A process's way into the world. Lists of operations are executed one after the other, as the kernel worker does it. */
+/** A process's way into the world: two threads, one of them for ports; each does one call after the other. */
 export function openKernel(
   world: World,
   faults: Faults,
   watch: (watcher: (change: KernelChange) => void) => void,
 ): Kernel {
-  let tail: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = tail.then(work);
-    tail = result.catch(() => {});
-    return result;
-  };
+  const [inTurn, portsInTurn] = [openThread(), openThread()];
   const observe = <T>(what: string, read: () => T): Promise<T> =>
     inTurn(() => faults.run(`observe ${what}`, () => structuredClone(read())));
   return {
-    apply: (ops) =>
-      inTurn(async () => {
-        for (const op of ops) await faults.run(op.op, () => applyOp(world, op));
-      }),
+    apply: (ops) => (ops.every(({ op }) => op === "forget-flows") ? aside : inTurn)(() => applyAll(world, faults, ops)),
     observe: () => observe("links", () => world.links.snapshot()),
     observeLink: (name) =>
       observe("link", () => {
@@ -44,13 +36,11 @@ export function openKernel(
     observeForward: () => observe("forward", () => world.forward),
     observeEphemeralPorts: () => observe("ephemeral ports", () => world.ephemeral),
     observeSandboxes: (paths) => observe("sandboxes", () => paths.filter((path) => world.sandboxes.has(path))),
-    reservePorts: (ports) => inTurn(() => faults.run("reserve-ports", () => reservePorts(world, ports))),
-    releasePorts: (ports) =>
-      inTurn(() =>
-        faults.run("release-ports", () => {
-          for (const port of ports) world.heldPorts.delete(portText(port));
-        }),
-      ),
+    observeReservedPorts: () => observe("reserved ports", () => world.reserved),
+    observeCounters: () =>
+      observe("counters", () => ({ elements: world.nft.counters(), proxied: world.ports.proxied() })),
+    reservePorts: (ports) => portsInTurn(() => faults.run("reserve-ports", () => world.ports.reserve(ports))),
+    releasePorts: (ports) => portsInTurn(() => faults.run("release-ports", () => world.ports.release(ports))),
     flushRemovedLinks: () =>
       inTurn(() =>
         faults.run("flush-removed-links", () => {
@@ -61,28 +51,21 @@ export function openKernel(
   };
 }
 
-const portText = ({ protocol, address, port }: HostPort): string => `${protocol} ${address} ${port}`;
+/** The kernel walks through its flows while the thread does other calls. */
+const aside = <T>(work: () => Promise<T>): Promise<T> => work();
 
-/** Two ports meet if they have an address in common: "0.0.0.0" has all of IPv4, "::" all of IPv6. */
-function meet(a: string, b: string): boolean {
-  const [protocolA, addressA = "", portA] = a.split(" ");
-  const [protocolB, addressB = "", portB] = b.split(" ");
-  if (protocolA !== protocolB || portA !== portB) return false;
-  const covers = (any: string, other: string): boolean => any === (other.includes(":") ? "::" : "0.0.0.0");
-  return addressA === addressB || covers(addressA, addressB) || covers(addressB, addressA);
+async function applyAll(world: World, faults: Faults, ops: readonly Op[]): Promise<void> {
+  for (const op of ops) await faults.run(op.op, () => applyOp(world, op));
 }
 
-function reservePorts(world: World, ports: readonly HostPort[]): void {
-  const texts = ports.map(portText);
-  texts.forEach((text, index) => {
-    const errno = [...world.heldPorts].some((held) => meet(held, text))
-      ? "EALREADY"
-      : [...world.foreignPorts].some((held) => meet(held, text))
-        ? "EADDRINUSE"
-        : undefined;
-    if (errno !== undefined) throw new TsnetError("conflict", String(index), { errno });
-  });
-  for (const text of texts) world.heldPorts.add(text);
+/** What does its calls one after the other. */
+function openThread(): <T>(work: () => Promise<T>) => Promise<T> {
+  let tail: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = tail.then(work);
+    tail = result.catch(() => {});
+    return result;
+  };
 }
 
 type Executors = { readonly [K in Op["op"]]: (world: World, op: Extract<Op, { op: K }>) => void };

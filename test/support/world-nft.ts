@@ -4,14 +4,15 @@
  */
 import { isIP } from "node:net";
 import { TsnetError } from "../../src/errors.ts";
-import { overlaps, parseCidr, parseHostAddress } from "../../src/net/cidr.ts";
-import type { ObservedFirewall } from "../../src/plan/observed.ts";
+import { type Cidr, overlaps, parseHostAddress } from "../../src/net/cidr.ts";
+import type { ElementCounters, ObservedCounter, ObservedFirewall } from "../../src/plan/observed.ts";
 
 interface NftSet {
   readonly keyTypes: readonly string[];
   /** Empty for a set. */
   readonly dataTypes: readonly string[];
   readonly isInterval: boolean;
+  readonly isCounting: boolean;
   readonly elements: ReadonlyMap<string, string>;
 }
 
@@ -28,16 +29,45 @@ const refuse = (errno: string, message: string): never => {
 /** An nft ruleset that knows one table. */
 export class WorldNft {
   #table: NftTable | undefined;
+  /** What has passed, by set and key; an element that is removed loses it. */
+  #passed = new Map<string, ObservedCounter>();
 
   /** One transaction: all of it or nothing. */
   run(script: string): void {
     const commands = splitCommands(script);
     this.#table = commands.reduce<NftTable | undefined>(execute, this.#table);
+    const isThere = (name: string): boolean => {
+      const [set = "", key = ""] = name.split(": ");
+      return this.#table?.sets.get(set)?.elements.has(key) ?? false;
+    };
+    this.#passed = new Map([...this.#passed].filter(([name]) => isThere(name)));
+  }
+
+  /** Packets pass an element. */
+  pass(set: string, key: string, { packets, bytes }: ObservedCounter): void {
+    const before = this.counters()[set]?.[key];
+    if (before === undefined) throw new Error(`no element that counts: ${set} ${key}`);
+    this.#passed.set(`${set}: ${key}`, { packets: before.packets + packets, bytes: before.bytes + bytes });
+  }
+
+  counters(): ElementCounters {
+    const counting = [...(this.#table?.sets ?? [])].filter(([, set]) => set.isCounting && set.elements.size > 0);
+    return Object.fromEntries(
+      counting.map(([name, { elements }]) => [
+        name,
+        Object.fromEntries([...elements.keys()].map((key) => [key, this.#passed.get(`${name}: ${key}`) ?? noPackets])),
+      ]),
+    );
   }
 
   /** As `nft flush ruleset` by somebody else. */
   flush(): void {
     this.#table = undefined;
+  }
+
+  /** Somebody else changes a rule. */
+  changeSkeleton(text: string): void {
+    if (this.#table !== undefined) this.#table = { ...this.#table, skeleton: this.#table.skeleton + text };
   }
 
   observe(): ObservedFirewall | undefined {
@@ -50,6 +80,8 @@ export class WorldNft {
     };
   }
 }
+
+const noPackets: ObservedCounter = { packets: 0, bytes: 0 };
 
 const toRecord = (elements: ReadonlyMap<string, string>): Record<string, string> => {
   const record: Record<string, string> = Object.create(null);
@@ -91,11 +123,23 @@ function addElement(set: NftSet, elements: Map<string, string>, [key, data]: rea
   elements.set(key, data);
 }
 
-/** Whether two keys of an interval set have an address in common; the parts before the last are equal or not. */
+/** Whether two keys of an interval set have a value in common: the last parts overlap, and those before are equal. */
 function clash(a: string, b: string): boolean {
   const [inA, inB] = [a.split(" . "), b.split(" . ")];
   if (inA.slice(0, -1).join() !== inB.slice(0, -1).join()) return false;
-  return overlaps(parseCidr(inA.at(-1) ?? ""), parseCidr(inB.at(-1) ?? ""));
+  const [lastA = "", lastB = ""] = [inA.at(-1), inB.at(-1)];
+  if (lastA.includes("/") || isIP(lastA) !== 0) return overlaps(subnetOf(lastA), subnetOf(lastB));
+  const [[firstA, endA], [firstB, endB]] = [portsOf(lastA), portsOf(lastB)];
+  return firstA <= endB && firstB <= endA;
+}
+
+const subnetOf = (text: string): Cidr => (text.includes("/") ? parseHostAddress(text).subnet : wholeOf(text));
+
+const wholeOf = (address: string): Cidr => parseHostAddress(`${address}/${isIP(address) === 4 ? 32 : 128}`).subnet;
+
+function portsOf(text: string): [first: number, last: number] {
+  const [first = "", last = first] = text.split("-");
+  return [Number(first), Number(last)];
 }
 
 function parseElement(text: string, set: NftSet, table: NftTable): readonly [key: string, data: string] {
@@ -136,17 +180,23 @@ const atoms: Readonly<Record<string, (text: string, isInterval: boolean) => bool
   ipv4_addr: (text, isInterval) => isAddress(text, isInterval, 4),
   ipv6_addr: (text, isInterval) => isAddress(text, isInterval, 6),
   inet_proto: (text) => /^(tcp|udp|sctp)$/.test(text),
-  inet_service: (text) => /^\d{1,5}$/.test(text) && Number(text) <= 65535,
+  inet_service: (text, isInterval) => {
+    const [first, last] = portsOf(text);
+    if (!/^\d{1,5}(-\d{1,5})?$/.test(text) || last > 65535 || first > last) return false;
+    return !text.includes("-") || (isInterval && first < last);
+  },
+  nf_proto: (text) => /^ipv[46]$/.test(text),
   verdict: (text) => /^(drop|accept|goto \w+)$/.test(text),
 };
 
 function parseTable(command: string): NftTable {
   const skeleton = command.replace(/\s+/g, " ");
-  const definitions = [...skeleton.matchAll(/(set|map) (\w+) \{ type ([^;]+); (flags interval; )?\}/g)];
-  const sets = definitions.map(([, , name = "", type = "", flags]): [string, NftSet] => {
-    const [keyType = "", dataType = ""] = type.split(" : ");
-    const dataTypes = dataType === "" ? [] : dataType.split(" . ");
-    return [name, { keyTypes: keyType.split(" . "), dataTypes, isInterval: flags !== undefined, elements: new Map() }];
+  const pattern = /(?:set|map) (\w+) \{ type ([^;]+); (flags interval; )?(counter; )?\}/g;
+  const sets = [...skeleton.matchAll(pattern)].map(([, name = "", type = "", interval, counter]): [string, NftSet] => {
+    const [keyTypes = "", dataTypes] = type.split(" : ");
+    const definition = { keyTypes: keyTypes.split(" . "), dataTypes: dataTypes?.split(" . ") ?? [] };
+    const flags = { isInterval: interval !== undefined, isCounting: counter !== undefined };
+    return [name, { ...definition, ...flags, elements: new Map() }];
   });
   const chains = [...skeleton.matchAll(/chain (\w+) \{/g)].map(([, name = ""]) => name);
   return { skeleton, chains: new Set(chains), sets: new Map(sets) };

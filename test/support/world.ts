@@ -10,6 +10,7 @@ import { Faults } from "./faults.ts";
 import { openKernel } from "./world-kernel.ts";
 import { WorldLinks } from "./world-links.ts";
 import { WorldNft } from "./world-nft.ts";
+import { WorldPorts } from "./world-ports.ts";
 
 /** A UDP flow under way. */
 export interface WorldFlow {
@@ -26,8 +27,7 @@ export class World {
   readonly sandboxes = new Set<string>();
   /** Ports that other programs of the host listen on: "tcp 0.0.0.0 80". */
   readonly foreignPorts = new Set<string>();
-  /** Ports that the living process of tsnet holds. */
-  readonly heldPorts = new Set<string>();
+  readonly ports = new WorldPorts(this.foreignPorts);
   readonly sysctls = new Map<string, string>([
     ["net/ipv4/ip_forward", "0"],
     ["net/ipv6/conf/default/forwarding", "0"],
@@ -35,9 +35,16 @@ export class World {
   ]);
   udpFlows: WorldFlow[] = [];
   ephemeral = { first: 32768, last: 32771 };
+  /** What the host keeps out of the range of ephemeral ports. */
+  reserved: { first: number; last: number }[] = [];
   forward: ObservedForward = {};
   #watcher: (change: KernelChange) => void = () => {};
   #process: Faults | undefined;
+
+  /** Ports that the living process of tsnet holds, one by one: "tcp 0.0.0.0 80". */
+  get heldPorts(): string[] {
+    return this.ports.singles();
+  }
 
   /** Starts a process of tsnet; one that runs is killed. */
   open(faults: Faults = new Faults()): Kernel {
@@ -51,7 +58,7 @@ export class World {
   /** SIGKILL: sockets go with the process, everything else stays. */
   kill(): void {
     this.#process?.kill();
-    this.heldPorts.clear();
+    this.ports.clear();
     this.#watcher = () => {};
   }
 
@@ -104,7 +111,7 @@ export class World {
         .filter(({ namespace }) => namespace !== "")
         .map(({ name, namespace }) => `${name} ${namespace}`),
       elements: this.nft.observe()?.elements,
-      ports: [...this.heldPorts].toSorted(),
+      ports: this.ports.list(),
     };
   }
 }

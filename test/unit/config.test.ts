@@ -4,6 +4,7 @@ import { parseConfig } from "../../src/config.ts";
 describe("the settings", () => {
   const defaults = {
     socket: "/run/docker/plugins/tsnet.sock",
+    adminSocket: "/run/docker/tsnet/admin.sock",
     stateDir: "/var/lib/tsnet",
     logLevel: "info",
     scope: "local",
@@ -18,6 +19,7 @@ describe("the settings", () => {
   it("are taken from the environment", () => {
     const environment = {
       TSNET_SOCKET: "/a",
+      TSNET_ADMIN_SOCKET: "/c",
       TSNET_STATE_DIR: "/b",
       TSNET_LOG_LEVEL: "debug",
       TSNET_SCOPE: "global",
@@ -25,6 +27,7 @@ describe("the settings", () => {
     };
     expect(parseConfig(environment)).to.deep.equal({
       socket: "/a",
+      adminSocket: "/c",
       stateDir: "/b",
       logLevel: "debug",
       scope: "global",
@@ -36,15 +39,17 @@ describe("the settings", () => {
   it("that are wrong are all named at once, with what was expected", () => {
     const environment = {
       TSNET_SOCKET: "tsnet.sock",
+      TSNET_ADMIN_SOCKET: "admin.sock",
       TSNET_STATE_DIR: "./x",
       TSNET_LOG_LEVEL: "loud",
       TSNET_SCOPE: "swarm",
       TSNET_MARK: "3",
       TSNET_SPEED: "1",
     };
-    const known = "TSNET_SOCKET, TSNET_STATE_DIR, TSNET_LOG_LEVEL, TSNET_SCOPE, TSNET_MARK";
+    const known = "TSNET_SOCKET, TSNET_ADMIN_SOCKET, TSNET_STATE_DIR, TSNET_LOG_LEVEL, TSNET_SCOPE, TSNET_MARK";
     expect(messages(environment)).to.deep.equal([
       "TSNET_SOCKET=tsnet.sock: expected an absolute path",
+      "TSNET_ADMIN_SOCKET=admin.sock: expected an absolute path",
       "TSNET_STATE_DIR=./x: expected an absolute path",
       "TSNET_LOG_LEVEL=loud: expected one of trace, debug, info, warn, error, fatal",
       "TSNET_SCOPE=swarm: expected one of local, global",

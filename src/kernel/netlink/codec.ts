@@ -27,14 +27,15 @@ export interface Request {
 export type Attributes = ReadonlyMap<number, Buffer>;
 
 const messageHeaderBytes = 16;
-const attributeHeaderBytes = 4;
+/** struct nlattr. */
+export const attributeHeaderBytes = 4;
 
 /** NLA_F_NESTED, and what is left of a type without its two flags (NLA_TYPE_MASK). */
 const nested = 0x8000;
 const typeMask = 0x3fff;
 
 /** NLMSG_ALIGN and NLA_ALIGN: to 4 bytes. */
-const align = (length: number): number => (length + 3) & ~3;
+export const align = (length: number): number => (length + 3) & ~3;
 
 /** The value of an attribute with one byte. */
 export const u8 = (value: number): Uint8Array => Uint8Array.of(value);
@@ -129,6 +130,21 @@ export function decodeAttributes(bytes: Buffer, start = 0): Attributes {
 }
 
 /**
+ * Where the attribute that begins at `at` ends, and the next begins after padding: for thousands of attributes, of which none
+ * becomes an object. Its type is `attributeType`, its value begins at `at + attributeHeaderBytes`.
+ * @throws TsnetError "kernel" if it is longer than what is left before `end`
+ */
+export function attributeEnd(bytes: Buffer, at: number, end: number): number {
+  const left = end - at;
+  const length = left < attributeHeaderBytes ? 0 : bytes.readUInt16LE(at);
+  if (length < attributeHeaderBytes || length > left) throw truncated("attribute", length, left);
+  return at + length;
+}
+
+/** The type of the attribute that begins there, without its flags. */
+export const attributeType = (bytes: Buffer, at: number): number => bytes.readUInt16LE(at + 2) & typeMask;
+
+/**
  * One attribute, without decoding the others: where there are thousands of messages, of which few matter. Of several with one
  * type, the first.
  * @throws TsnetError "kernel" if one before it is longer than what is left
@@ -146,6 +162,16 @@ export function findAttribute(bytes: Buffer, type: number, start = 0): Buffer | 
 
 const truncated = (what: string, length: number, left: number): TsnetError =>
   new TsnetError("kernel", `netlink: ${what} of ${length} bytes where ${left} bytes are left`);
+
+/** The values of all attributes in a list, whatever their types: NFTA_LIST_ELEM. */
+export function splitList(bytes: Buffer): Buffer[] {
+  const values: Buffer[] = [];
+  for (let at = 0, end = 0; at < bytes.length; at = align(end)) {
+    end = attributeEnd(bytes, at, bytes.length);
+    values.push(bytes.subarray(at + attributeHeaderBytes, end));
+  }
+  return values;
+}
 
 /** The attributes in an attribute; none if it is not there. */
 export function readNested(attributes: Attributes, type: number): Attributes {

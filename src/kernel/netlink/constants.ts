@@ -117,6 +117,68 @@ export const route = { tableMain: 254, tableLocal: 255, protocolKernel: 2, scope
 /** NETLINK_NETFILTER */
 export const netlinkNetfilter = 12;
 
+/** NFPROTO_… of include/uapi/linux/netfilter.h. */
+export const nfproto = { inet: 1, ipv4: 2, ipv6: 10 } as const;
+
+/** NFT_MSG_… of include/uapi/linux/netfilter/nf_tables.h, below NFNL_SUBSYS_NFTABLES. */
+export const nftMessage = {
+  getTable: 0xa01,
+  getChain: 0xa04,
+  getRule: 0xa07,
+  getSet: 0xa0a,
+  getSetElem: 0xa0d,
+  getObject: 0xa13,
+  getFlowtable: 0xa17,
+} as const;
+
+/** The header's names, for messages. */
+export const nftMessageNames: Readonly<Record<number, string>> = {
+  [nftMessage.getTable]: "NFT_MSG_GETTABLE",
+  [nftMessage.getChain]: "NFT_MSG_GETCHAIN",
+  [nftMessage.getRule]: "NFT_MSG_GETRULE",
+  [nftMessage.getSet]: "NFT_MSG_GETSET",
+  [nftMessage.getSetElem]: "NFT_MSG_GETSETELEM",
+  [nftMessage.getObject]: "NFT_MSG_GETOBJ",
+  [nftMessage.getFlowtable]: "NFT_MSG_GETFLOWTABLE",
+};
+
+/** NFTA_CHAIN_… of the same header. */
+export const nftaChain = { table: 1, name: 3 } as const;
+
+/** NFTA_SET_…: attributes of a set or map. */
+export const nftaSet = {
+  table: 1,
+  name: 2,
+  flags: 3,
+  keyType: 4,
+  dataType: 6,
+  expression: 17,
+  expressions: 18,
+} as const;
+
+/** NFT_SET_…: bits of NFTA_SET_FLAGS. */
+export const nftSet = { anonymous: 0x1, interval: 0x4, map: 0x8, object: 0x40 } as const;
+
+/** NFT_DATA_VERDICT, as NFTA_SET_DATA_TYPE. */
+export const nftDataVerdict = 0xffffff00;
+
+/** NFTA_SET_ELEM_LIST_…, and NFTA_LIST_ELEM in the last of them. */
+export const nftaElemList = { table: 1, set: 2, elements: 3 } as const;
+
+/** NFTA_SET_ELEM_…: attributes of an element. */
+export const nftaElem = { key: 1, data: 2, flags: 3, expression: 7, keyEnd: 10 } as const;
+
+/** NFT_SET_ELEM_…: bits of NFTA_SET_ELEM_FLAGS. */
+export const nftElem = { intervalEnd: 0x1 } as const;
+
+/** NFTA_DATA_…, inside a key or data; NFTA_VERDICT_… inside the second. */
+export const nftaData = { value: 1, verdict: 2 } as const;
+export const nftaVerdict = { code: 1, chain: 2 } as const;
+
+/** NFTA_EXPR_…, and NFTA_COUNTER_… inside the data of an expression "counter". */
+export const nftaExpr = { name: 1, data: 2 } as const;
+export const nftaCounter = { bytes: 1, packets: 2 } as const;
+
 /** IPCTNL_MSG_CT_… of include/uapi/linux/netfilter/nfnetlink_conntrack.h, below NFNL_SUBSYS_CTNETLINK. */
 export const ctMessage = { new: 0x100, get: 0x101, delete: 0x102 } as const;
 

@@ -6,21 +6,21 @@ import {
   close,
   describeErrno,
   errnoName,
-  open,
   recv,
+  recvAsync,
   send,
-  setNetworkNamespace,
+  sendAsync,
   setsockoptInt,
   socket,
 } from "../libc.ts";
 import { decodeAttributes, decodeMessages, encodeMessage, type Message, type Request, readText } from "./codec.ts";
-import { netlinkOption, nlm, nlmsg, nlmsgerrAttr, rtmNames } from "./constants.ts";
+import { netlinkOption, nftMessageNames, nlm, nlmsg, nlmsgerrAttr, rtmNames } from "./constants.ts";
+import { inNamespace } from "./in-namespace.ts";
 
-/** SOCK_RAW | SOCK_CLOEXEC, SOCK_NONBLOCK, MSG_DONTWAIT, MSG_TRUNC, O_RDONLY | O_CLOEXEC of the C library's headers. */
+/** SOCK_RAW | SOCK_CLOEXEC, MSG_DONTWAIT, MSG_TRUNC of the C library's headers. */
 const sockRaw = 0x80003;
 const msgDontwait = 0x40;
 const msgTrunc = 0x20;
-const readOnly = 0x80000;
 
 /** SOL_SOCKET, SO_RCVBUF, SO_RCVBUFFORCE of include/uapi/asm-generic/socket.h. */
 const socketLevel = 1;
@@ -84,13 +84,35 @@ export class NetlinkSocket {
   /**
    * Sends a dump request and calls back for each message, whose payload is valid during the call. If what is dumped changes
    * meanwhile, everything is dumped again, after a call of `begin`.
+   * @throws TsnetError "kernel" with errno EINTR if it changes each time
    */
   dump(request: Request, begin: () => void, visit: (message: Message) => void): void {
+    if (this.tryDump(request, begin, visit, maxDumps)) return;
+    throw changing(request);
+  }
+
+  /**
+   * As `dump`, so many times at most.
+   * @returns whether the last time nothing changed meanwhile; if not, `visit` was called for what was dumped all the same
+   */
+  tryDump(request: Request, begin: () => void, visit: (message: Message) => void, attempts: number): boolean {
+    for (let n = 0; n < attempts; n++) {
+      begin();
+      if (!this.#dumpOnce(request, visit)) return true;
+    }
+    return false;
+  }
+
+  /**
+   * As `dump`, but what the kernel does for it is done on a thread of Node's pool: this thread does other things meanwhile. No other
+   * call of this socket may be made until it has ended.
+   */
+  async dumpAside(request: Request, begin: () => void, visit: (message: Message) => void): Promise<void> {
     for (let n = 0; n < maxDumps; n++) {
       begin();
-      if (!this.#dumpOnce(request, visit)) return;
+      if (!(await this.#dumpOnceAside(request, visit))) return;
     }
-    throw new TsnetError("kernel", `${nameOf(request)}: changed during each of ${maxDumps} dumps`, { errno: "EINTR" });
+    throw changing(request);
   }
 
   /** Subscribes to a multicast group. */
@@ -127,31 +149,42 @@ export class NetlinkSocket {
 
   /** @returns whether what was dumped has changed meanwhile */
   #dumpOnce(request: Request, visit: (message: Message) => void): boolean {
-    let interrupted = false;
-    this.#exchange({ ...request, flags: request.flags | nlm.request | nlm.dump }, (message) => {
-      if ((message.flags & nlm.dumpInterrupted) !== 0) interrupted = true;
-      if (message.type !== nlmsg.done) visit(message);
-      return false;
-    });
-    return interrupted;
+    const dump = new Dump(visit);
+    this.#exchange(dumpOf(request), dump.take);
+    return dump.isInterrupted;
+  }
+
+  async #dumpOnceAside(request: Request, visit: (message: Message) => void): Promise<boolean> {
+    const dump = new Dump(visit);
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    await sendAsync(this.fd, encodeMessage(dumpOf(request), this.#sequence));
+    while (!this.#take(this.#whole(await recvAsync(this.fd, this.#buffer, msgTrunc)), request, dump.take));
+    return dump.isInterrupted;
   }
 
   /** Sends, and calls back for each message until `visit` says that it was the last, or NLMSG_DONE or NLMSG_ERROR. */
   #exchange(request: Request, visit: (message: Message) => boolean): void {
     this.#sequence = (this.#sequence + 1) >>> 0;
     send(this.fd, encodeMessage(request, this.#sequence));
-    for (;;) {
-      for (const message of decodeMessages(this.#receiveDatagram(0))) {
-        if (message.sequence !== this.#sequence) continue; // the rest of an answer that was given up
-        const isEnd = message.type === nlmsg.error || message.type === nlmsg.done;
-        if (isEnd) throwError(message, nameOf(request));
-        if (visit(message) || isEnd) return;
-      }
+    while (!this.#take(this.#receiveDatagram(0), request, visit));
+  }
+
+  /** @returns whether the answer has ended */
+  #take(datagram: Buffer, request: Request, visit: (message: Message) => boolean): boolean {
+    for (const message of decodeMessages(datagram)) {
+      if (message.sequence !== this.#sequence) continue; // the rest of an answer that was given up
+      const isEnd = message.type === nlmsg.error || message.type === nlmsg.done;
+      if (isEnd) throwError(message, nameOf(request));
+      if (visit(message) || isEnd) return true;
     }
+    return false;
   }
 
   #receiveDatagram(flags: number): Buffer {
-    const length = recv(this.fd, this.#buffer, flags | msgTrunc);
+    return this.#whole(recv(this.fd, this.#buffer, flags | msgTrunc));
+  }
+
+  #whole(length: number): Buffer {
     if (length <= this.#buffer.length) return this.#buffer.subarray(0, length);
     throw new TsnetError("kernel", `netlink: a datagram of ${length} bytes, more than ${this.#buffer.length}`);
   }
@@ -166,7 +199,26 @@ export class NetlinkSocket {
   }
 }
 
-const nameOf = (request: Request): string => rtmNames[request.type] ?? `message ${request.type}`;
+const dumpOf = (request: Request): Request => ({ ...request, flags: request.flags | nlm.request | nlm.dump });
+
+/** The messages of one dump. */
+class Dump {
+  isInterrupted = false;
+  readonly take: (message: Message) => false;
+
+  constructor(visit: (message: Message) => void) {
+    this.take = (message) => {
+      if ((message.flags & nlm.dumpInterrupted) !== 0) this.isInterrupted = true;
+      if (message.type !== nlmsg.done) visit(message);
+      return false;
+    };
+  }
+}
+
+const changing = (request: Request): TsnetError =>
+  new TsnetError("kernel", `${nameOf(request)}: changed during each of ${maxDumps} dumps`, { errno: "EINTR" });
+
+const nameOf = ({ type }: Request): string => rtmNames[type] ?? nftMessageNames[type] ?? `message ${type}`;
 
 /** struct nlmsgerr, and the errno at the head of NLMSG_DONE: 0 or a negative errno. */
 function throwError({ type, flags, payload }: Message, request: string): void {
@@ -182,24 +234,4 @@ function extendedText(type: number, flags: number, payload: Buffer): string {
   if ((flags & nlm.ackTlvs) === 0) return "";
   const repeated = (flags & nlm.capped) !== 0 ? 16 : payload.length >= 8 ? (payload.readUInt32LE(4) + 3) & ~3 : 0;
   return readText(decodeAttributes(payload, type === nlmsg.done ? 4 : 4 + repeated), nlmsgerrAttr.message);
-}
-
-/** Runs `work` with this thread in another network namespace. */
-function inNamespace<T>(path: string, work: () => T): T {
-  const own = open("/proc/thread-self/ns/net", readOnly);
-  try {
-    const other = open(path, readOnly);
-    try {
-      setNetworkNamespace(other);
-      try {
-        return work();
-      } finally {
-        setNetworkNamespace(own);
-      }
-    } finally {
-      close(other);
-    }
-  } finally {
-    close(own);
-  }
 }

@@ -14,6 +14,14 @@ const run = (program: string, ...words: string[]): string =>
   execFileSync(program, words, { encoding: "utf8", stdio: "pipe" });
 const rules = (program: string): string[] => run(program, "-S", "FORWARD").trim().split("\n");
 
+/** The chains that Docker 29 makes in its own table for its bridges, without their rules. */
+const dockerTable = (family: string, ...bridges: string[]): string => {
+  const base = "chain filter-FORWARD { type filter hook forward priority filter; policy accept; }";
+  const kinds = ["filter-forward-in", "filter-forward-out", "nat-postrouting-in", "nat-postrouting-out"];
+  const chains = bridges.flatMap((bridge) => kinds.map((kind) => `chain ${kind}__${bridge} { }`));
+  return [`table ${family} docker-bridges {`, base, "chain nat-prerouting-and-output { }", ...chains, "}"].join("\n");
+};
+
 async function apply(ops: readonly Op[]): Promise<void> {
   for (const op of ops) {
     if (op.op === "insert-forward-rule") await insertForwardRule(op);
@@ -56,6 +64,17 @@ describe("forward", () => {
       const shell = `nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 5; }'
         $NODE "$1"`;
       expect(JSON.parse(inNewNamespace(shell, observe))["iptables-nft"]).to.deep.equal(["-P FORWARD ACCEPT"]);
+    });
+
+    it("learns Docker's bridges where Docker uses nftables, of both families, and needs no rule there", () => {
+      const other = "table ip docker-bridges-2 {\nchain filter-forward-in__other { }\n}";
+      const tables = [dockerTable("ip", "docker0", "br-0123456789ab"), dockerTable("ip6", "six"), other];
+      const shell = `nft '${tables.join("\n")}'
+        $NODE "$1"`;
+      const observed = JSON.parse(inNewNamespace(shell, observe));
+      expect(dockerBridges(observed, new Set())).to.deep.equal(new Set(["docker0", "br-0123456789ab", "six"]));
+      expect(observed).to.have.all.keys("iptables-nft", "ip6tables-nft", "docker-bridges");
+      expect(planForward(observed, mark)).to.deep.equal([]);
     });
 
     it("leaves out programs that are not installed", () => {

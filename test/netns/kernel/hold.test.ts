@@ -5,9 +5,10 @@ import { expect } from "chai";
 import { hasErrno, TsnetError } from "../../../src/errors.ts";
 import { Hold } from "../../../src/kernel/hold.ts";
 import { Nft } from "../../../src/kernel/nft.ts";
-import { PortHolder } from "../../../src/kernel/ports.ts";
+import { HeldPorts } from "../../../src/kernel/ports/held-ports.ts";
 
 const mark = 0x01000000;
+const limits = { connectTimeoutMs: 0, idleMs: 0, maxConnections: 0, maxClients: 0, maxClientsPerPort: 0 };
 const table = `
 add table inet tsnet
 delete table inet tsnet
@@ -113,8 +114,8 @@ describe("hold", function () {
     }
   });
 
-  it("drops what reaches the socket that reserves a port: no answer, and no refusal", () => {
-    const ports = new PortHolder(mark);
+  it("drops what reaches the socket that reserves a port: no answer, and no refusal", async () => {
+    const ports = new HeldPorts(mark, limits);
     const hold = new Hold(mark);
     const connect = (): string => {
       const words = ["netns", "exec", "client", "socat", "-u", "/dev/null", "TCP4:10.97.0.1:8081,connect-timeout=0.3"];
@@ -122,13 +123,13 @@ describe("hold", function () {
     };
     try {
       expect(connect()).to.contain("Connection refused");
-      ports.reserve([{ protocol: "tcp", address: "0.0.0.0", port: 8081 }]);
+      ports.reserve([{ protocol: "tcp", address: "0.0.0.0", port: 8081, count: 1, target: null, sources: [] }]);
       expect(connect()).to.contain("Connection timed out");
       hold.close();
       expect(connect()).to.equal("");
     } finally {
       hold.close();
-      ports.close();
+      await ports.close();
     }
   });
 

@@ -152,7 +152,7 @@ describe("KernelClient", () => {
   });
 
   it("passes the index of a refused port through unchanged", async () => {
-    const port = { protocol: "tcp", address: "127.0.0.1", port: 8099 } as const;
+    const port = { protocol: "tcp", address: "127.0.0.1", port: 8099, count: 1, target: null, sources: [] } as const;
     await kernel.reservePorts([port]);
     const error = await errorOf(kernel.reservePorts([{ ...port, port: 8098 }, port]));
     expect(error).to.include({ code: "conflict", message: "1" });
@@ -169,7 +169,7 @@ describe("KernelClient", () => {
 
   it("rejects all calls, and says so once, when its thread dies", async () => {
     const program = new URL("../../support/dying-kernel-worker.ts", import.meta.url);
-    const dying = await KernelClient.open({ mark }, program);
+    const dying = await KernelClient.open({ mark }, { kernel: program });
     const exits: TsnetError[] = [];
     dying.onExit((error) => exits.push(error));
     const [first, second] = await Promise.all([errorOf(dying.observe()), errorOf(dying.apply([]))]);

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { Nft } from "../../../src/kernel/nft.ts";
 import { NftEvents } from "../../../src/kernel/nft-events.ts";
+import { tableScript } from "../../../src/plan/firewall-script.ts";
 
-const table = readFileSync(new URL("table.nft", import.meta.url), "utf8");
+const table = tableScript({}, 0x01000000);
 const run = (program: string, ...words: string[]): unknown => execFileSync(program, words, { stdio: "pipe" });
 const nothing = { firewall: false, forward: false, everything: false };
 const firewall = { ...nothing, firewall: true };
@@ -51,7 +51,6 @@ describe("nft events", () => {
   it("does not tell our own", () => {
     nft.run("add element inet tsnet port4 { tcp . 80 : 10.0.0.1 . 80 }");
     nft.run(`${table}\nadd element inet tsnet bridges { "a" }`);
-    nft.observe();
     nft.run("delete table inet tsnet");
     expect(events.read()).to.deep.equal(nothing);
   });
@@ -106,6 +105,27 @@ describe("nft events", () => {
       run(program, "-F", "FORWARD");
       expect(events.read()).to.deep.equal(nothing);
       run("nft", "delete", "table", program === "iptables-nft" ? "ip" : "ip6", "filter");
+      expect(events.read()).to.deep.equal(forward);
+    });
+  }
+
+  for (const family of ["ip", "ip6"]) {
+    it(`tells changes to the chains of Docker's own table ${family} docker-bridges, and not to their rules`, () => {
+      const docker = `${family} docker-bridges`;
+      const telling = [
+        `add table ${docker}`,
+        `add chain ${docker} filter-FORWARD { type filter hook forward priority 0; }`,
+        `add chain ${docker} filter-forward-in__docker0`,
+        `delete chain ${docker} filter-forward-in__docker0`,
+      ];
+      for (const change of telling) {
+        run("nft", change);
+        expect(events.read(), change).to.deep.equal(forward);
+      }
+      run("nft", `add rule ${docker} filter-FORWARD counter; add set ${docker} x { type ifname; elements = { lo } }`);
+      run("nft", `add table ${family} docker-bridges-2; add chain ${family} docker-bridges-2 filter-forward-in__x`);
+      expect(events.read()).to.deep.equal(nothing);
+      run("nft", "delete", "table", family, "docker-bridges");
       expect(events.read()).to.deep.equal(forward);
     });
   }

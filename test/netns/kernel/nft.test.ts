@@ -3,50 +3,50 @@ import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { TsnetError } from "../../../src/errors.ts";
 import { Nft } from "../../../src/kernel/nft.ts";
+import { NftTable } from "../../../src/kernel/nft-table.ts";
+import { changeScript, removeTableScript, tableScript } from "../../../src/plan/firewall-script.ts";
+import { setNames } from "../../support/nft-arbitrary.ts";
 
-const table = readFileSync(new URL("table.nft", import.meta.url), "utf8");
+const mark = 0x01000000;
+const table = tableScript({}, mark);
 
 /** Every set and map of the table, each with every form of element that the plugin writes. */
 const elements: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   bridges: { "tsb-0123456789a": "", "br-x.y": "", tcp: "", all: "", "17": "" },
   docker_links: { docker0: "" },
   internal: { "tsb-1": "" },
+  trusted: { "eth0.100 . br0": "" },
+  restricted: { br0: "" },
+  sources4: { "br0 . 10.0.0.0/8": "", "br0 . 192.0.2.1": "", "br1 . 0.0.0.0/0": "" },
+  sources6: { "br0 . fd00::/8": "", "br0 . ::1": "" },
   masq4: { "172.18.0.0/16": "", "10.0.0.0/25": "", "10.0.0.128/25": "", "10.9.9.9": "", "10.7.0.0-10.7.0.9": "" },
   masq6: { "fd00::/64": "", "fd00:0:0:1::/64": "", "fd00:1::1": "", "64:ff9b::/96": "" },
+  snat4: { "172.18.0.0/16": "192.0.2.1", "10.0.0.1": "192.0.2.2" },
+  snat6: { "fd00::/64": "2001:db8::1" },
   own4: { "br0 . 172.18.0.0/16": "", "br0 . 10.0.0.0/25": "", "br0 . 10.0.0.128/25": "", "br1 . 10.1.1.1": "" },
   own6: { "br0 . fd00::/64": "", "br1 . ::/0": "" },
   multihomed4: { "10.0.0.1": "" },
+  multihomed6: { "fd00::1": "" },
+  loopback4: { "127.0.0.1 . tcp . 8080": "", "127.0.0.2 . udp . 8000-8010": "" },
   port4: { "tcp . 8080": "172.18.0.2 . 80", "udp . 53": "172.18.0.3 . 53", "sctp . 5": "1.2.3.4 . 6" },
   port6: { "tcp . 8080": "fd00::2 . 80" },
   bound4: { "127.0.0.1 . tcp . 8080": "172.18.0.2 . 80" },
-  bound6: { "::1 . udp . 8080": "fd00::2 . 80", "::ffff:1.2.3.4 . tcp . 22": "fd00::2 . 80" },
+  bound6: { "::1 . udp . 8080": "fd00::2 . 80", "::ffff:102:304 . tcp . 22": "fd00::2 . 80" },
   range4: { "tcp . 8000-8010": "172.18.0.2", "tcp . 8011-8020": "172.18.0.2", "udp . 9": "1.2.3.4" },
-  between: { "br0 . br0": "goto pass", "br1 . br1": "drop", "br2 . br2": "accept" },
-  into: { br0: "drop", br1: "goto pass", br2: "goto routed" },
-  out: { br0: "goto leave", br1: "drop" },
-  restricted: { br0: "" },
-  sources4: { "br0 . 10.0.0.0/8": "", "br0 . 192.0.2.1": "", "br1 . 0.0.0.0/0": "" },
+  range6: { "tcp . 8000-8010": "fd00::2" },
+  boundrange4: { "192.0.2.1 . tcp . 8000-8010": "172.18.0.2", "192.0.2.2 . tcp . 8000-8010": "172.18.0.3" },
+  boundrange6: { "2001:db8::1 . tcp . 8000-8010": "fd00::2" },
   open4: { "10.0.0.1 . tcp . 80": "", "10.0.0.1 . udp . 8000-8007": "", "10.0.0.2 . sctp . 0-65535": "" },
-  trusted: { "eth0.100 . br0": "" },
+  open6: { "fd00::2 . tcp . 80": "" },
   traffic4: { "10.0.0.1 . tcp . 80": "" },
+  traffic6: { "fd00::2 . tcp . 80": "" },
+  between: { "br0 . br0": "goto pass", "br1 . br1": "drop", "br2 . br2": "accept" },
+  into: { "ipv4 . br0": "drop", "ipv6 . br0": "goto routed" },
 };
 
-const nameSets = new Set(["bridges", "docker_links", "internal", "between", "into", "out", "restricted", "trusted"]);
-const quote = (key: string): string => key.replaceAll(/[^ ]*[^ .][^ ]*/g, '"$&"');
-/** The key as it stands in a script: interface names are quoted. */
-const scriptKey = (set: string, key: string): string => {
-  if (nameSets.has(set)) return quote(key);
-  return /^(own|sources)/.test(set) ? key.replace(/^\S+/, '"$&"') : key;
-};
-const scriptOf = (verb: "add" | "delete"): string =>
-  Object.entries(elements)
-    .flatMap(([set, content]) =>
-      Object.entries(content).map(([key, data]) => {
-        const value = verb === "add" && data !== "" ? ` : ${data}` : "";
-        return `${verb} element inet tsnet ${set} { ${scriptKey(set, key)}${value} }`;
-      }),
-    )
-    .join("\n");
+const all = Object.entries(elements).flatMap(([set, content]) =>
+  Object.entries(content).map(([key, data]) => [set, key, data] as const),
+);
 
 interface Listed {
   readonly set?: { readonly name: string; readonly elem?: readonly unknown[] };
@@ -59,15 +59,18 @@ const judgeCounts = (): Record<string, number> => {
   return Object.fromEntries(sets.map(({ name, elem }) => [name, elem?.length ?? 0]));
 };
 const counts = (of: (set: string) => number): Record<string, number> =>
-  Object.fromEntries(Object.keys(elements).map((set) => [set, of(set)]));
+  Object.fromEntries(setNames.map((set) => [set, of(set)]));
 
 describe("nft", () => {
   let nft: Nft;
+  let ours: NftTable;
   beforeEach(() => {
     nft = new Nft();
+    ours = new NftTable();
   });
   afterEach(() => {
-    nft.run("add table inet tsnet; delete table inet tsnet");
+    nft.run(removeTableScript);
+    ours.close();
     nft.close();
   });
 
@@ -81,22 +84,25 @@ describe("nft", () => {
   };
 
   it("sees no table where there is none", () => {
-    expect(nft.observe()).to.equal(undefined);
+    expect(ours.observe()?.skeleton).to.equal(undefined);
+    expect(ours.observe()).to.equal(undefined);
   });
 
   it("gives every key back as it was written, and deletes by these keys", () => {
     nft.run(table);
-    nft.run(scriptOf("add"));
+    nft.run(changeScript({ add: all }));
     expect(judgeCounts()).to.deep.equal(counts((set) => Object.keys(elements[set] ?? {}).length));
-    expect(nft.observe()?.elements).to.deep.equal(elements);
-    nft.run(scriptOf("delete"));
+    const observed = Object.entries(ours.observe()?.elements ?? {});
+    expect(Object.fromEntries(observed.map(([set, content]) => [set, { ...content }]))).to.deep.equal(elements);
+    nft.run(changeScript({ remove: all }));
     expect(judgeCounts()).to.deep.equal(counts(() => 0));
   });
 
   it("does not need /etc/protocols", () => {
-    const script = `import { Nft } from "${new URL("../../../src/kernel/nft.ts", import.meta.url)}"; const nft = new Nft();
-      nft.run("add element inet tsnet port4 { tcp . 1 : 1.2.3.4 . 1, sctp . 2 : 1.2.3.4 . 2 }");
-      console.log(JSON.stringify(Object.keys(nft.observe().elements.port4).sort()))`;
+    const module = (name: string): string => String(new URL(`../../../src/kernel/${name}.ts`, import.meta.url));
+    const script = `import { Nft } from "${module("nft")}"; import { NftTable } from "${module("nft-table")}";
+      new Nft().run("add element inet tsnet port4 { tcp . 1 : 1.2.3.4 . 1, sctp . 2 : 1.2.3.4 . 2 }");
+      console.log(JSON.stringify(Object.keys(new NftTable().observe().elements.port4).sort()))`;
     nft.run(table);
     const shell = 'mount --bind /dev/null /etc/protocols && exec "$0" --input-type=module -e "$1"';
     const output = execFileSync("unshare", ["--mount", "sh", "-c", shell, process.execPath, script], {
@@ -107,13 +113,13 @@ describe("nft", () => {
 
   it("has one skeleton for one script, whatever is in the table, and another for a changed one", () => {
     nft.run(table);
-    const before = nft.observe()?.skeleton;
-    nft.run(scriptOf("add"));
-    expect(nft.observe()?.skeleton).to.equal(before);
+    const before = ours.observe()?.skeleton;
+    nft.run(changeScript({ add: all }));
+    expect(ours.observe()?.skeleton).to.equal(before);
     nft.run(table);
-    expect(nft.observe()?.skeleton).to.equal(before);
+    expect(ours.observe()?.skeleton).to.equal(before);
     execFileSync("nft", ["insert", "rule", "inet", "tsnet", "ours", "counter", "accept"]);
-    expect(nft.observe()?.skeleton).not.to.equal(before);
+    expect(ours.observe()?.skeleton).not.to.equal(before);
   });
 
   it("does all of a transaction or nothing", () => {

@@ -134,6 +134,16 @@ const cases: [method: string, body: unknown, text: string][] = [
     binding({ Port: 0 }),
     `${portmap}.Port: Too small: expected number to be >=1, got 0`,
   ],
+  [
+    "NetworkDriver.ProgramExternalConnectivity",
+    { ...both, Options: { "com.docker.network.driver.private.no_proxy_6to4": "yes" } },
+    'Options.com.docker.network.driver.private.no_proxy_6to4: expected boolean, got "yes"',
+  ],
+  [
+    "NetworkDriver.Join",
+    { ...binding({ Proto: 1 }), SandboxKey: "/run/x" },
+    `${portmap}.Proto: expected 6 (tcp), 17 (udp) or 132 (sctp), got 1: unknown protocol`,
+  ],
   ["NetworkDriver.ProgramExternalConnectivity", binding({ Port: "80" }), `${portmap}.Port: expected number, got "80"`],
   ["NetworkDriver.DiscoverNew", {}, "DiscoveryType: expected number, got nothing"],
   ["IpamDriver.RequestPool", {}, "AddressSpace: expected string, got nothing"],

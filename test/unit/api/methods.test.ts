@@ -77,7 +77,7 @@ describe("the methods, over the socket", () => {
       ok({ InterfaceName: { SrcName: "tsc-e1000000000", DstPrefix: "eth" }, Gateway: "172.18.0.1", GatewayIPv6: "" }),
     );
     expect(await twice("ProgramExternalConnectivity", { ...both, Options })).to.deep.equal(ok());
-    expect([...world.heldPorts]).to.deep.equal(["tcp 0.0.0.0 8080"]);
+    expect([...world.heldPorts]).to.deep.equal(["tcp 0.0.0.0 8080", "tcp :: 8080"]);
     await expectAgreement(driver, new World());
     expect(await twice("EndpointOperInfo", both)).to.deep.equal(
       ok({ Value: { "com.docker.network.endpoint.macaddress": "02:42:ac:12:00:02" } }),

@@ -34,7 +34,10 @@ function endpoints(): unknown {
         async (...values: unknown[]) => void asked.push(values),
       ]),
     ),
-    join: async () => ({}),
+    join: async (...values: unknown[]) => {
+      asked.push(values);
+      return {};
+    },
     operInfo: () => ({}),
   };
 }
@@ -57,6 +60,17 @@ for (const version of ["20.10.24", "26.1.5", "28.5.2"]) {
         }
       });
     }
+
+    it("tells with Join already which ports are published", async () => {
+      asked.length = 0;
+      for (const body of recorded["NetworkDriver.Join"] ?? []) await run("NetworkDriver.Join", body);
+      const published = {
+        tcp: { protocol: "tcp", containerPort: 80, hostAddress: "", hostPort: 8080, hostPortEnd: 8080 },
+        udp: { protocol: "udp", containerPort: 53, hostAddress: "127.0.0.1", hostPort: 5353, hostPortEnd: 5353 },
+      };
+      const ports = asked.map((values) => (values as unknown[])[3]);
+      expect(ports).to.deep.include([]).and.to.deep.include([published.tcp, published.udp]);
+    });
 
     it("makes networks, but for the options and subnets that only the recording plugin took", async () => {
       asked.length = 0;
@@ -81,6 +95,24 @@ for (const version of ["20.10.24", "26.1.5", "28.5.2"]) {
     });
   });
 }
+
+describe("who publishes for IPv6", () => {
+  const key = "com.docker.network.driver.private.no_proxy_6to4";
+  const both = { NetworkID: "a".repeat(64), EndpointID: "b".repeat(64) };
+  const published = async (Options: object | null): Promise<unknown> => {
+    asked.length = 0;
+    await run("NetworkDriver.ProgramExternalConnectivity", { ...both, Options });
+    return asked[0];
+  };
+
+  it("is told by Docker 28, and is this endpoint for those before", async () => {
+    const [network, endpoint] = [both.NetworkID, both.EndpointID];
+    expect(await published({ [key]: true })).to.deep.equal([network, endpoint, [], true]);
+    for (const options of [{ [key]: false }, {}, null]) {
+      expect(await published(options)).to.deep.equal([network, endpoint, [], false]);
+    }
+  });
+});
 
 async function run(name: string, body: unknown): Promise<unknown> {
   const method = methods[name];

@@ -124,7 +124,7 @@ describe("endpoints that Docker has left behind", () => {
       await sweep();
     }
     expect(isThere()).to.equal(true);
-    expect([...world.heldPorts]).to.deep.equal(["tcp 0.0.0.0 8080"]);
+    expect(world.heldPorts).to.deep.equal(["tcp 0.0.0.0 8080", "tcp :: 8080"]);
   });
 
   it("are never removed while the container's end is in some namespace, as with live-restore", async () => {

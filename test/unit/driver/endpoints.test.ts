@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import type { PortBinding } from "../../../src/driver/ports.ts";
 import { explain } from "../../../src/errors.ts";
 import type { EndpointRequest } from "../../../src/plan/endpoint-request.ts";
+import type { PortBinding } from "../../../src/plan/ports.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
 import { bindingOf, idOf, ipv6, networkRequest } from "../../support/values.ts";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { explain } from "../../../src/errors.ts";
+import { explain, TsnetError } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, openDriver, startDriver, stopDriver } from "../../support/driver.ts";
 import { until } from "../../support/poll.ts";
@@ -38,7 +38,7 @@ describe("the firewall, started and kept up to date", () => {
     world.forward = { "iptables-nft": ["-P FORWARD ACCEPT"] };
     world.report({ what: "forward" });
     await isKnown();
-    expect(driver.reconciler.repairs).to.equal(0);
+    expect(driver.reconciler.repairs()).to.deep.equal({});
   });
 
   it("knows a bridge by its name and by its rules, and forgets it when both are gone", async () => {
@@ -59,7 +59,7 @@ describe("the firewall, started and kept up to date", () => {
     world.forward = { "ip6tables-nft": ["-P FORWARD ACCEPT", "-A DOCKER-BRIDGE -o mydocker -j DOCKER"] };
     driver = await startDriver(world, driver.store);
     expect(elements().toSorted()).to.deep.equal(["br-0123456789ab", "mydocker"]);
-    expect(driver.reconciler.repairs).to.equal(0);
+    expect(driver.reconciler.repairs()).to.deep.equal({});
   });
 
   it("never takes a bridge of its own for Docker's", async () => {
@@ -77,7 +77,7 @@ describe("the firewall, started and kept up to date", () => {
     world.report({ what: "everything" });
     await isKnown("docker_gwbridge");
     await driver.reconciler.stop();
-    expect(driver.reconciler.repairs).to.equal(0);
+    expect(driver.reconciler.repairs()).to.deep.equal({});
   });
 
   it("starts where somebody flushes the ruleset meanwhile, and knows its table then", async () => {
@@ -86,7 +86,7 @@ describe("the firewall, started and kept up to date", () => {
     await driver.reconciler.restore();
     expect(world.dump()).to.deep.equal(wanted);
     await driver.reconciler.run();
-    expect(driver.reconciler.repairs).to.equal(0);
+    expect(driver.reconciler.repairs()).to.deep.equal({});
   });
 
   it("does not start where somebody flushes the ruleset again and again, and says so", async () => {
@@ -95,6 +95,20 @@ describe("the firewall, started and kept up to date", () => {
     expect(await driver.reconciler.restore().catch(explain)).to.match(
       /^table inet tsnet was gone right after .* 3 times/,
     );
+  });
+
+  it("puts the whole table in place where somebody's elements are in the way of its repair", async () => {
+    world.nft.run('add element inet tsnet bridges { "mine" }');
+    const { kernel } = driver;
+    const apply = kernel.apply;
+    let refusals = 1;
+    kernel.apply = async (ops) => {
+      if (refusals-- > 0) throw new TsnetError("kernel", "interval overlaps with an existing one", { errno: "EEXIST" });
+      return apply(ops);
+    };
+    await driver.reconciler.run();
+    expect(world.dump()).to.deep.equal(wanted);
+    expect(driver.reconciler.repairs()["firewall"]?.count).to.equal(1);
   });
 
   /** Somebody's `nft flush ruleset`, right before tsnet looks at its table, so many times. */

@@ -202,19 +202,6 @@ describe("networks", () => {
     ]);
   });
 
-  it("need no IPv4 gateway if they are internal and the bridge has no address, and one otherwise", () => {
-    const inhibit = { [bridgeKey("inhibit_ipv4")]: "true" };
-    expect(driver.networks.checkGateways({ options: inhibit, internal: true })).to.deep.equal({
-      SkipIPv4: true,
-      SkipIPv6: false,
-    });
-    expect(driver.networks.checkGateways({ options: inhibit, internal: false }).SkipIPv4).to.equal(false);
-    expect(driver.networks.checkGateways({ options: {}, internal: true }).SkipIPv4).to.equal(false);
-    expect(() => driver.networks.checkGateways({ options: { moed: "x" }, internal: false })).to.throw(
-      "did you mean mode?",
-    );
-  });
-
   it("removed while an endpoint is made are gone with it, in either order", async () => {
     const endpoint = { network: idOf("a1"), id: idOf("e1"), addresses: ["172.18.0.2/16"], mac: null };
     await create();
@@ -254,7 +241,7 @@ describe("networks", () => {
     await create({ id: idOf("b2"), ipv4: [{ pool: "10.0.0.0/24", gateway: "10.0.0.1/24", auxiliary: {} }] });
     await agree();
     world.nft.run(
-      'add element inet tsnet bridges { "x" }\ndelete element inet tsnet into { "tsb-b2000000000" }\nadd element inet tsnet into { "tsb-b2000000000" : accept }\n',
+      'add element inet tsnet bridges { "x" }\ndelete element inet tsnet into { ipv4 . "tsb-b2000000000" }\nadd element inet tsnet into { ipv4 . "tsb-b2000000000" : accept }\n',
     );
     await driver.networks.delete(idOf("b2"));
     await agree();

@@ -1,10 +1,16 @@
 import { expect } from "chai";
 import type { Kernel } from "../../../src/driver/kernel.ts";
-import { type PortBinding, Ports, satisfies } from "../../../src/driver/ports.ts";
+import { Ports } from "../../../src/driver/ports.ts";
 import { explain } from "../../../src/errors.ts";
+import type { Network, PortMapping } from "../../../src/plan/network.ts";
+import type { PortBinding } from "../../../src/plan/ports.ts";
 import { Faults } from "../../support/faults.ts";
-import { bindingOf, mappingOf } from "../../support/values.ts";
+import { bindingOf, bindingsOf, endpointOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
+
+const network = networkOf({ ipv6 });
+const endpoint = endpointOf();
+const dual = { addresses: ["172.18.0.2/16", "fd00:18::2/64"] };
 
 describe("ports of the host", () => {
   let world: World;
@@ -17,12 +23,13 @@ describe("ports of the host", () => {
     kernel = world.open(faults);
     ports = new Ports(kernel);
   });
+  const asker = { endpoint, network, noProxy6To4: true };
+  const textsOf = (mappings: readonly PortMapping[]): string[] =>
+    mappings.map(({ hostAddress, hostPort, count }) => `${hostAddress} ${hostPort}${count === 1 ? "" : `+${count}`}`);
   const allocate = (...bindings: PortBinding[]): Promise<string[]> =>
-    ports.allocate(bindings, ["0.0.0.0"]).then(
-      (mappings) => mappings.map(({ hostAddress, hostPort }) => `${hostAddress} ${hostPort}`),
-      (error: unknown) => [explain(error)],
-    );
-  const held = (): string[] => [...world.heldPorts].toSorted();
+    ports.allocate(bindings, asker).then(textsOf, (error: unknown) => [explain(error)]);
+  const held = (): string[] => world.heldPorts;
+  const calls = (): number => faults.steps.filter((step) => step === "reserve-ports").length;
 
   it("are held one for each binding, at the network's default address unless another is named", async () => {
     expect(await allocate(bindingOf(80), bindingOf(81, { hostAddress: "127.0.0.1", protocol: "udp" }))).to.deep.equal([
@@ -32,12 +39,47 @@ describe("ports of the host", () => {
     expect(held()).to.deep.equal(["tcp 0.0.0.0 80", "udp 127.0.0.1 81"]);
   });
 
-  it("of another container are refused in Docker's words", async () => {
-    await allocate(bindingOf(80), bindingOf(80, { hostAddress: "::" }));
-    expect(await allocate(bindingOf(80))).to.deep.equal(["Bind for 0.0.0.0:80 failed: port is already allocated"]);
-    expect(await allocate(bindingOf(80, { hostAddress: "::1" }))).to.deep.equal([
-      "Bind for [::1]:80 failed: port is already allocated",
+  it("are held in both families, with a socket that passes on what the kernel cannot translate", async () => {
+    await ports.allocate([bindingOf(8080)], { ...asker, noProxy6To4: false });
+    await ports.allocate(bindingsOf(9000, 90, 2), { ...asker, endpoint: dual });
+    expect(world.ports.list()).to.deep.equal([
+      "tcp 0.0.0.0 8080",
+      "tcp 0.0.0.0 9000-9001",
+      "tcp :: 8080 to 172.18.0.2 80",
+      "tcp :: 9000-9001 to fd00:18::2 90",
     ]);
+  });
+
+  it("let in the network's sources where a socket passes on", async () => {
+    const restricted: Network = { ...network, publishFrom: ["192.0.2.0/24"] };
+    await ports.allocate([bindingOf(80)], { ...asker, network: restricted });
+    await ports.allocate([bindingOf(81)], { ...asker, network: { ...restricted, publishPolicy: "host" } });
+    expect(world.ports.list()).to.deep.equal(["tcp 0.0.0.0 80", "tcp 0.0.0.0 81 to 172.18.0.2 80 from 192.0.2.0/24"]);
+  });
+
+  it("are held on IPv4 alone where the host has no IPv6, unless IPv6 is asked for", async () => {
+    world.ports.hasIpv6 = false;
+    const both = { ...asker, noProxy6To4: false };
+    expect(textsOf(await ports.allocate([bindingOf(80), bindingOf(0)], both))).to.deep.equal([
+      "0.0.0.0 80",
+      "0.0.0.0 32768",
+    ]);
+    const before = calls();
+    expect(textsOf(await ports.allocate([bindingOf(81)], both))).to.deep.equal(["0.0.0.0 81"]);
+    expect(calls()).to.equal(before + 1);
+    const refused = await ports.allocate([bindingOf(82, { hostAddress: "::" })], both).catch(explain);
+    expect(refused).to.contain("failed to bind host port [::]:82/tcp: cannot assign requested address");
+    expect(held()).to.deep.equal(["tcp 0.0.0.0 32768", "tcp 0.0.0.0 80", "tcp 0.0.0.0 81"]);
+  });
+
+  it("of another container are refused in Docker's words", async () => {
+    await allocate(bindingOf(80));
+    expect(await allocate(bindingOf(80))).to.deep.equal(["Bind for 0.0.0.0:80 failed: port is already allocated"]);
+    await ports.allocate([bindingOf(80)], { ...asker, endpoint: { addresses: ["fd00:18::2/64"] } });
+    const local = await ports
+      .allocate([bindingOf(80, { hostAddress: "::1" })], { ...asker, endpoint: dual })
+      .catch(explain);
+    expect(local).to.equal("Bind for [::1]:80 failed: port is already allocated");
     expect(await allocate(bindingOf(80, { protocol: "udp" }))).to.deep.equal(["0.0.0.0 80"]);
   });
 
@@ -47,94 +89,90 @@ describe("ports of the host", () => {
     expect(await allocate(bindingOf(80))).to.deep.equal([
       "failed to bind host port 0.0.0.0:80/tcp: address already in use",
     ]);
-    expect(await allocate(bindingOf(80, { hostAddress: "::1" }))).to.deep.equal([
-      "failed to bind host port [::1]:80/tcp: address already in use",
-    ]);
+    const local = await ports
+      .allocate([bindingOf(80, { hostAddress: "::1" })], { ...asker, endpoint: dual })
+      .catch(explain);
+    expect(local).to.equal("failed to bind host port [::1]:80/tcp: address already in use");
   });
 
   it("at an address that no link has are refused with that, and other errors keep their cause", async () => {
-    for (const [errno, text] of [
-      [
-        "EADDRNOTAVAIL",
-        "failed to bind host port 192.0.2.9:80/tcp: cannot assign requested address: no link of this host has it",
-      ],
-      ["EMFILE", "failed to bind host port 192.0.2.9:80/tcp: reserve-ports: EMFILE"],
-    ] as const) {
-      void faults.arm({ kind: "before", at: 1, errno });
-      expect(await allocate(bindingOf(80, { hostAddress: "192.0.2.9" }))).to.deep.equal([text]);
-    }
-  });
-
-  it("are all let go of if one cannot be had", async () => {
-    world.foreignPorts.add("tcp 0.0.0.0 82");
-    await allocate(bindingOf(80), bindingOf(81), bindingOf(82));
-    expect(held()).to.deep.equal([]);
-  });
-
-  it("that are ephemeral go on after the last one given, around the host's range, past those in use", async () => {
-    world.foreignPorts.add("tcp 0.0.0.0 32769");
-    const given: string[] = [];
-    for (let n = 0; n < 3; n++) given.push(...(await allocate(bindingOf(0))));
-    expect(given).to.deep.equal(["0.0.0.0 32768", "0.0.0.0 32770", "0.0.0.0 32771"]);
-    await ports.release([mappingOf({ hostPort: 32768 }), mappingOf({ hostPort: 32770 })]);
-    expect(await allocate(bindingOf(0))).to.deep.equal(["0.0.0.0 32768"]);
-    expect(await allocate(bindingOf(0))).to.deep.equal(["0.0.0.0 32770"]);
-    expect(await allocate(bindingOf(0))).to.deep.equal([
-      "all ports are allocated: net.ipv4.ip_local_port_range on 0.0.0.0",
+    void faults.arm({ kind: "before", at: 1, errno: "EMFILE" });
+    expect(await allocate(bindingOf(80, { hostAddress: "192.0.2.9" }))).to.deep.equal([
+      "failed to bind host port 192.0.2.9:80/tcp: reserve-ports: EMFILE",
     ]);
   });
 
-  it("that are ephemeral follow the host's range when it changes", async () => {
-    await allocate(bindingOf(0));
-    world.ephemeral = { first: 50000, last: 50001 };
-    expect(await allocate(bindingOf(0), bindingOf(0))).to.deep.equal(["0.0.0.0 50000", "0.0.0.0 50001"]);
+  describe("in a block", () => {
+    it("are held by one call, however many", async () => {
+      expect(await allocate(...bindingsOf(8000, 8000, 200), ...bindingsOf(9000, 80, 5), bindingOf(1))).to.deep.equal([
+        "0.0.0.0 1",
+        "0.0.0.0 8000+200",
+        "0.0.0.0 9000+5",
+      ]);
+      expect(calls()).to.equal(1);
+      expect(held()).to.have.length(206);
+    });
+
+    it("are refused with the port in the way, and none is held then", async () => {
+      world.foreignPorts.add("tcp 0.0.0.0 8050");
+      expect(await allocate(bindingOf(1), ...bindingsOf(8000, 8000, 200))).to.deep.equal([
+        "failed to bind host port 0.0.0.0:8050/tcp: address already in use",
+      ]);
+      expect(held()).to.deep.equal([]);
+      await allocate(bindingOf(9003));
+      expect(await allocate(...bindingsOf(9000, 80, 5))).to.deep.equal([
+        "Bind for 0.0.0.0:9003 failed: port is already allocated",
+      ]);
+      expect(held()).to.deep.equal(["tcp 0.0.0.0 9003"]);
+    });
+
+    it("are 5,000, or 5,000 single ones, in a moment", async () => {
+      const startedAt = performance.now();
+      const block = await ports.allocate(bindingsOf(1000, 1000, 5000), asker);
+      expect(textsOf(block)).to.deep.equal(["0.0.0.0 1000+5000"]);
+      await ports.release(block);
+      expect(held()).to.deep.equal([]);
+      const scattered = Array.from({ length: 5000 }, (_, n) => bindingOf(1000 + n, { containerPort: 6000 - n }));
+      expect(await ports.allocate(scattered, asker)).to.have.length(5000);
+      expect(performance.now() - startedAt).to.be.lessThan(1500);
+    });
   });
 
-  it("of a range are the first one free, until there is none", async () => {
-    const range = bindingOf(8000, { hostPortEnd: 8002 });
-    world.foreignPorts.add("tcp 0.0.0.0 8000");
-    expect(await allocate(range, range)).to.deep.equal(["0.0.0.0 8001", "0.0.0.0 8002"]);
-    expect(await allocate(range)).to.deep.equal(["all ports are allocated: 8000-8002 on 0.0.0.0"]);
+  it("are refused for a container that asks for one twice, also by a block and at another address", async () => {
+    const taken = (where: string): string[] => [`Bind for ${where} failed: port is already allocated`];
+    expect(await allocate(bindingOf(80), bindingOf(80, { containerPort: 81 }))).to.deep.equal(taken("0.0.0.0:80"));
+    expect(await allocate(...bindingsOf(80, 80, 3), bindingOf(81, { containerPort: 9 }))).to.deep.equal(
+      taken("0.0.0.0:81"),
+    );
+    expect(await allocate(bindingOf(80), bindingOf(80, { hostAddress: "127.0.0.1" }))).to.deep.equal(
+      taken("127.0.0.1:80"),
+    );
+    expect(held()).to.deep.equal([]);
   });
 
-  it("are held again after a restart; those that somebody else has meanwhile are named", async () => {
-    world.foreignPorts.add("tcp 0.0.0.0 81");
-    const mappings = [80, 81, 82].map((hostPort) => mappingOf({ hostPort }));
-    const lost = (await ports.restore(mappings)).map(({ message }) => message);
-    expect(lost).to.deep.equal(["failed to bind host port 0.0.0.0:81/tcp: address already in use"]);
-    expect(held()).to.deep.equal(["tcp 0.0.0.0 80", "tcp 0.0.0.0 82"]);
+  it("are all let go of if one cannot be had, those that were looked for too", async () => {
+    world.foreignPorts.add("tcp 0.0.0.0 82");
+    await allocate(bindingOf(80), bindingOf(81), bindingOf(82));
+    expect(held()).to.deep.equal([]);
+    expect(
+      await allocate(
+        bindingOf(80),
+        bindingOf(0),
+        bindingOf(82, { hostPortEnd: 83 }),
+        bindingOf(82, { hostPortEnd: 83, containerPort: 81 }),
+      ),
+    ).to.deep.equal(["all ports are allocated: 82-83 on 0.0.0.0"]);
+    expect(held()).to.deep.equal([]);
   });
 
   it("whose release fails go with the next one", async () => {
     await allocate(bindingOf(80), bindingOf(81));
     void faults.arm({ kind: "before", at: 1, errno: "EIO" });
-    expect(await ports.release([mappingOf({ hostPort: 80 })]).catch(explain)).to.equal("release-ports: EIO");
+    expect(await ports.release([mappingOf({ hostPort: 80, count: 2 })]).catch(explain)).to.equal("release-ports: EIO");
     expect(held()).to.have.length(2);
+    await ports.release([mappingOf({ hostPort: 80 })]);
     expect(await allocate(bindingOf(80))).to.deep.equal(["0.0.0.0 80"]);
     await ports.release([]);
     expect(held()).to.deep.equal(["tcp 0.0.0.0 80", "tcp 0.0.0.0 81"]);
-  });
-});
-
-describe("ports that an endpoint has", () => {
-  const has = (values: Parameters<typeof mappingOf>[0], binding: PortBinding): boolean =>
-    satisfies([mappingOf(values)], [binding], ["0.0.0.0"]);
-  it("satisfy what is asked for: the port, any of a range, any at all", () => {
-    expect([
-      has({}, bindingOf(8080)),
-      has({}, bindingOf(8000, { hostPortEnd: 8100 })),
-      has({}, bindingOf(0)),
-    ]).to.deep.equal([true, true, true]);
-  });
-  it("do not satisfy another port, address, protocol, container port or number of ports", () => {
-    const others = [
-      bindingOf(8081),
-      bindingOf(8080, { hostAddress: "::" }),
-      bindingOf(8080, { protocol: "udp" }),
-      bindingOf(8080, { containerPort: 81 }),
-    ];
-    expect(others.map((binding) => has({}, binding))).to.deep.equal([false, false, false, false]);
-    expect(satisfies([mappingOf()], [], ["0.0.0.0"])).to.equal(false);
-    expect(satisfies([], [bindingOf(8080)], ["0.0.0.0"])).to.equal(false);
   });
 });

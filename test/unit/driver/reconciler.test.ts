@@ -26,14 +26,17 @@ describe("the reconciler", () => {
   let world: World;
   let driver: Driver;
   let wanted: object;
+  let skeleton: string | undefined;
   beforeEach(async () => {
     world = new World();
     driver = await startContainer(world);
     wanted = structuredClone(world.dump());
+    skeleton = world.nft.observe()?.skeleton;
   });
   afterEach(() => stopDriver(driver));
 
-  const isMended = async (): Promise<boolean> => JSON.stringify(world.dump()) === JSON.stringify(wanted) && isWhole();
+  const isMended = async (): Promise<boolean> =>
+    JSON.stringify(world.dump()) === JSON.stringify(wanted) && world.nft.observe()?.skeleton === skeleton && isWhole();
   const isWhole = (): boolean => {
     const port = world.links.require("tsv-e1000000000");
     const link = world.links.find(bridge);
@@ -46,14 +49,15 @@ describe("the reconciler", () => {
     );
   };
 
-  const damages: [what: string, damage: () => void][] = [
-    ["a bridge that is deleted", () => world.removeLink(bridge)],
-    ["a bridge that is set down", () => world.changeLink(bridge, { up: false })],
-    ["a bridge with another MAC address", () => world.changeLink(bridge, { mac: "02:00:00:00:00:99" })],
-    ["a host end without its bridge", () => world.changeLink("tsv-e1000000000", { master: 0 })],
-    ["a host end that is set down", () => world.changeLink("tsv-e1000000000", { up: false })],
+  const damages: [what: string, kind: string, damage: () => void][] = [
+    ["a bridge that is deleted", "links", () => world.removeLink(bridge)],
+    ["a bridge that is set down", "links", () => world.changeLink(bridge, { up: false })],
+    ["a bridge with another MAC address", "links", () => world.changeLink(bridge, { mac: "02:00:00:00:00:99" })],
+    ["a host end without its bridge", "links", () => world.changeLink("tsv-e1000000000", { master: 0 })],
+    ["a host end that is set down", "links", () => world.changeLink("tsv-e1000000000", { up: false })],
     [
       "an address that is removed",
+      "addresses",
       () => {
         world.links.removeAddress(world.links.require(bridge), "172.18.0.1/16");
         world.report({ what: "addresses" });
@@ -61,29 +65,49 @@ describe("the reconciler", () => {
     ],
     [
       "a ruleset that is flushed",
+      "firewall",
       () => {
         world.nft.flush();
         world.report({ what: "firewall" });
       },
     ],
     [
+      "an element that somebody adds",
+      "firewall",
+      () => {
+        world.nft.run("add element inet tsnet port4 { tcp . 9999 : 172.18.0.2 . 80 }\n");
+        world.report({ what: "firewall" });
+      },
+    ],
+    [
+      "a rule that somebody adds",
+      "firewall",
+      () => {
+        world.nft.changeSkeleton(" rule of somebody's");
+        world.report({ what: "firewall" });
+      },
+    ],
+    [
       "an element that is removed",
+      "firewall",
       () => {
         world.nft.run("delete element inet tsnet port4 { tcp . 8080 }\n");
         world.report({ what: "everything" });
       },
     ],
   ];
-  for (const [what, damage] of damages) {
+  for (const [what, kind, damage] of damages) {
     it(`repairs ${what}, soon, and counts it`, async () => {
+      const damagedAt = Date.now();
       damage();
       await until("repaired", 1000, isMended);
       await expectAgreement(driver, new World());
       await driver.reconciler.stop();
-      expect(driver.reconciler.repairs).to.be.greaterThan(0);
-      expect(driver.log.lines.filter((line) => line.startsWith("warn: repaired: "))).to.have.length(
-        driver.reconciler.repairs,
-      );
+      const repairs = driver.reconciler.repairs();
+      expect(repairs[kind]?.count).to.be.greaterThan(0);
+      expect(repairs[kind]?.lastAt).to.be.within(damagedAt, Date.now());
+      const counted = Object.values(repairs).reduce((sum, { count }) => sum + count, 0);
+      expect(driver.log.lines.filter((line) => line.startsWith("warn: repaired: "))).to.have.length(counted);
     });
   }
 
@@ -93,7 +117,7 @@ describe("the reconciler", () => {
     // A sysctl is looked at, and written only if it differs.
     const changes = driver.faults.steps.filter((step) => !step.startsWith("observe") && step !== "set-sysctl");
     expect(changes).to.deep.equal([]);
-    expect(driver.reconciler.repairs).to.equal(0);
+    expect(driver.reconciler.repairs()).to.deep.equal({});
   });
 
   it("goes on with the rest when one repair fails, and says which failed", async () => {
@@ -166,7 +190,7 @@ describe("the reconciler", () => {
     next.store.list = list;
     driver = next;
     expect(world.links.all).to.deep.equal(before);
-    expect(next.reconciler.repairs).to.equal(0);
+    expect(next.reconciler.repairs()).to.deep.equal({});
   });
 
   it("says which published ports somebody else has taken meanwhile", async () => {
@@ -174,6 +198,11 @@ describe("the reconciler", () => {
     world.foreignPorts.add("tcp 0.0.0.0 8080");
     driver = await startDriver(world, driver.store);
     expect(driver.log.lines[0]).to.contain("error: a published port could not be held again").and.contain("8080");
+    expect(world.heldPorts).to.deep.equal(["tcp :: 8080"]);
+    world.foreignPorts.clear();
+    await driver.reconciler.run();
+    expect(world.dump()).to.deep.equal(wanted);
+    expect(driver.reconciler.repairs()["ports"]?.count).to.equal(1);
   });
 
   it("does nothing any more once it is stopped", async () => {

@@ -21,9 +21,17 @@ describe("State", () => {
   };
 
   it("is the same after a restart", async () => {
-    const options = { [bridgeKey("name")]: "lan", "com.docker.network.driver.mtu": "1400" };
+    const options = {
+      [bridgeKey("name")]: "lan",
+      "com.docker.network.driver.mtu": "1400",
+      [bridgeKey("gateway_mode_ipv4")]: "routed",
+      [bridgeKey("trusted_host_interfaces")]: "eth1",
+      "tsnet.publish_from": "192.0.2.1",
+      "tsnet.publish_policy": "host",
+    };
     const network = { ...networkOf({ ipv6, options }), adopted: true, kept: ["172.18.0.1/16"] };
-    const endpoint = endpointOf({ leases: ["one"], sandbox: "/run/x", ports: [mappingOf()] });
+    const openPorts = [{ protocol: "tcp" as const, port: 80, count: 3 }];
+    const endpoint = endpointOf({ leases: ["one"], sandbox: "/run/x", ports: [mappingOf({ count: 9 })], openPorts });
     const before = await restored();
     await before.saveNetwork(network);
     await before.saveEndpoint(endpoint);
@@ -34,11 +42,23 @@ describe("State", () => {
 
   it("takes records that are older than some of their fields", async () => {
     await store.commit([
-      { put: "network", id: idOf("a1"), value: without(networkOf(), "kept") },
-      { put: "endpoint", id: idOf("e1"), value: without(endpointOf(), "leases") },
+      {
+        put: "network",
+        id: idOf("a1"),
+        value: {
+          ...without(networkOf(), "kept", "trustedLinks", "publish", "publishFrom", "publishPolicy"),
+          subnets: networkOf().subnets.map((subnet) => without(subnet, "gatewayMode")),
+        },
+      },
+      {
+        put: "endpoint",
+        id: idOf("e1"),
+        value: { ...without(endpointOf(), "leases", "openPorts"), ports: [without(mappingOf(), "count")] },
+      },
     ]);
     const state = await restored();
-    expect([...state.networks(), ...state.endpoints()]).to.deep.equal([networkOf(), endpointOf()]);
+    const endpoint = endpointOf({ ports: [mappingOf()] });
+    expect([...state.networks(), ...state.endpoints()]).to.deep.equal([networkOf(), endpoint]);
   });
 
   it("knows a network again after a restart, and makes it once", async () => {
@@ -67,7 +87,13 @@ describe("State", () => {
     ["endpoint", { ...endpoint, addresses: [] }, "addresses: "],
     ["endpoint", { ...endpoint, ports: [{ ...mappingOf(), hostPort: 0 }] }, "ports.0.hostPort: "],
     ["endpoint", { ...endpoint, ports: [{ ...mappingOf(), protocol: "icmp" }] }, "ports.0.protocol: "],
+    ["endpoint", { ...endpoint, ports: [{ ...mappingOf(), count: 0 }] }, "ports.0.count: "],
+    ["endpoint", { ...endpoint, ports: [mappingOf({ hostPort: 65535, count: 2 })] }, "ports.0: expected a block"],
+    ["endpoint", { ...endpoint, openPorts: [{ protocol: "tcp", port: 2, count: 65535 }] }, "openPorts.0: expected a"],
     ["endpoint", { ...endpoint, sandbox: 7 }, "sandbox: "],
+    ["network", { ...network, trustedLinks: ['a"b'] }, "trustedLinks.0: expected the name of a link"],
+    ["network", { ...network, publishFrom: ["10.0.0.1/8"] }, "publishFrom.0: "],
+    ["network", { ...network, subnets: [{ ...network.subnets[0], gatewayMode: "x" }] }, "subnets.0.gatewayMode: "],
   ];
   for (const [kind, value, problem] of damaged) {
     it(`does not start with a damaged ${kind}, and says which and what to do: ${problem}`, async () => {

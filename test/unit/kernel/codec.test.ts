@@ -3,6 +3,8 @@ import fc from "fast-check";
 import {
   type Attribute,
   type Attributes,
+  attributeEnd,
+  attributeType,
   decodeAttributes,
   decodeMessages,
   encodeEmbedded,
@@ -11,6 +13,7 @@ import {
   readNested,
   readNumber,
   readText,
+  splitList,
   text,
   u8,
   u32,
@@ -136,6 +139,19 @@ describe("netlink codec", () => {
     );
     const torn = encodeAttributes([[1, u32(1)]]).subarray(0, 6);
     expect(() => findAttribute(torn, 2)).to.throw("attribute of 8 bytes where 6 bytes are left");
+  });
+
+  it("walks through a list of attributes of one type, padded, and refuses a torn one", () => {
+    const list = encodeAttributes([
+      [1, bytesOf("01")],
+      [1, bytesOf("0203040506")],
+      [1, noHeader],
+    ]);
+    expect(splitList(list).map(hex)).to.deep.equal(["01", "02030405 06", ""]);
+    expect([attributeType(list, 8), attributeEnd(list, 8, list.length)]).to.deep.equal([1, 17]);
+    expect(() => splitList(list.subarray(0, 15))).to.throw("attribute of 9 bytes where 7 bytes are left");
+    expect(() => splitList(list.subarray(0, 10))).to.throw("attribute of 0 bytes where 2 bytes are left");
+    expect(() => splitList(Buffer.alloc(4))).to.throw("attribute of 0 bytes where 4 bytes are left");
   });
 });
 

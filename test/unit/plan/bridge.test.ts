@@ -29,6 +29,18 @@ describe("the plan of a bridge", () => {
     expect(plan.map(({ op }) => op)).to.deep.equal(["ensure-bridge", "set-sysctl", "set-sysctl"]);
   });
 
+  it("keeps IPv6 off a bridge of ours that is isolated from it, and leaves it to a bridge of the user's", () => {
+    const options = { [bridgeKey("gateway_mode_ipv6")]: "isolated" };
+    const network = networkOf({ ipv6, options, internal: true });
+    expect(planBridge(network).slice(1)).to.deep.equal([
+      sysctls[0],
+      { op: "set-sysctl", key: ["net", "ipv6", "conf", bridge, "disable_ipv6"], value: "1", optional: true },
+      sysctls[1],
+      { op: "ensure-address", link: bridge, address: "172.18.0.1/16" },
+    ]);
+    expect(JSON.stringify(planBridge({ ...network, adopted: true }))).to.not.contain("disable_ipv6");
+  });
+
   it("leaves alias and MTU of a bridge of the user's alone", () => {
     const options = { [bridgeKey("name")]: "lan", "com.docker.network.driver.mtu": "1400" };
     const [link] = planBridge({ ...networkOf({ options }), adopted: true });

@@ -1,17 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { cidrOf, formatIp, ipOf } from "../../../src/net/cidr.ts";
-import {
-  bySet,
-  changeScript,
-  diffElements,
-  type Element,
-  networkElements,
-  planFirewall,
-  removeTableScript,
-  tableScript,
-  wantedElements,
-} from "../../../src/plan/firewall.ts";
+import { bySet, diffElements, type Element, networkElements, wantedElements } from "../../../src/plan/firewall.ts";
+import { changeScript, planFirewall, removeTableScript, tableScript } from "../../../src/plan/firewall-script.ts";
 import { planNetwork } from "../../../src/plan/network-request.ts";
 import { bridgeKey, endpointOf, ipv6, mappingOf, networkOf, networkRequest } from "../../support/values.ts";
 import { WorldNft } from "../../support/world-nft.ts";
@@ -45,6 +36,11 @@ describe("the firewall's scripts", () => {
     const add: Element[] = [
       ["own4", "tsb-x . 10.0.0.0/8", ""],
       ["between", "tsb-x . tsb-x", "goto pass"],
+      ["into", "ipv6 . tsb-x", "goto routed"],
+      ["trusted", "eth1 . tsb-x", ""],
+      ["restricted", "tsb-x", ""],
+      ["sources6", "tsb-x . fd00::/8", ""],
+      ["range4", "tcp . 8000-8010", "172.18.0.3"],
       ["port4", "tcp . 81", "172.18.0.3 . 80"],
       ["port4", "udp . 81", "172.18.0.3 . 80"],
     ];
@@ -54,6 +50,11 @@ describe("the firewall's scripts", () => {
         "delete element inet tsnet port4 { tcp . 80 }",
         'add element inet tsnet own4 { "tsb-x" . 10.0.0.0/8 }',
         'add element inet tsnet between { "tsb-x" . "tsb-x" : goto pass }',
+        'add element inet tsnet into { ipv6 . "tsb-x" : goto routed }',
+        'add element inet tsnet trusted { "eth1" . "tsb-x" }',
+        'add element inet tsnet restricted { "tsb-x" }',
+        'add element inet tsnet sources6 { "tsb-x" . fd00::/8 }',
+        "add element inet tsnet range4 { tcp . 8000-8010 : 172.18.0.3 }",
         "add element inet tsnet port4 { tcp . 81 : 172.18.0.3 . 80, udp . 81 : 172.18.0.3 . 80 }",
         "",
       ].join("\n"),
@@ -65,7 +66,8 @@ describe("the firewall's scripts", () => {
     const remove = networkElements(networkOf({ ipv6 }));
     nft.run(changeScript({ remove }));
     const left = nft.observe()?.elements;
-    expect(Object.keys(left ?? {}).toSorted()).to.deep.equal(["bound4", "docker_links", "port4"]);
+    const others = ["bound4", "docker_links", "loopback4", "port4", "traffic4"];
+    expect(Object.keys(left ?? {}).toSorted()).to.deep.equal(others);
     nft.run(changeScript({ remove }));
     expect(nft.observe()?.elements).to.deep.equal(left);
   });
@@ -126,8 +128,8 @@ describe("the firewall's scripts", () => {
 
   it("need no change between equal elements, and differ both ways for other data", () => {
     const [a, b]: Element[] = [
-      ["into", "x", "drop"],
-      ["into", "x", "accept"],
+      ["into", "ipv4 . x", "drop"],
+      ["into", "ipv4 . x", "accept"],
     ];
     expect(diffElements(bySet([a as Element]), bySet([a as Element]))).to.deep.equal({ add: [], remove: [] });
     expect(diffElements(bySet([a as Element]), bySet([b as Element]))).to.deep.equal({ add: [a], remove: [b] });
@@ -185,6 +187,8 @@ describe("text from a request", () => {
     fc.array(nasty).map((letters) => letters.join("")),
   );
 
+  const takesName = [bridgeKey("name"), bridgeKey("trusted_host_interfaces")];
+
   it("that passes validation is read by nft as the names and addresses that it is, and nothing else", () => {
     let accepted = 0;
     const property = fc.property(names, subnets, hosts, (name, [base, prefix], host) => {
@@ -193,13 +197,15 @@ describe("text from a request", () => {
         [bridgeKey("name")]: name,
         "com.docker.network.host_ipv4": host,
         [bridgeKey("host_binding_ipv4")]: host,
+        [bridgeKey("trusted_host_interfaces")]: name,
+        "tsnet.publish_from": host,
       };
       const request = networkRequest({
         options,
         ipv4: [{ pool: pool.text, gateway: `${formatIp(4, pool.base)}/${prefix}`, auxiliary: {} }],
       });
       for (const key of Object.keys(options)) {
-        const rest = key === bridgeKey("name") ? options : { ...options, [key]: "192.0.2.1" };
+        const rest = takesName.includes(key) ? options : { ...options, [key]: "192.0.2.1" };
         const network = planOrRefuse({ ...request, options: rest });
         if (network === undefined) continue;
         accepted++;

@@ -30,6 +30,17 @@ const docker27 = (name: string): string[] => [
   `-A FORWARD -i ${name} -o ${name} -j ACCEPT`,
   `-A DOCKER-ISOLATION-STAGE-1 -i ${name} ! -o ${name} -j DOCKER-ISOLATION-STAGE-2`,
 ];
+/** 28.0.0 names subnets in FORWARD, by a set of addresses, and bridges in DOCKER: here docker0, and mydocker in routed mode. */
+const docker280 = [
+  "-A FORWARD -m set --match-set docker-ext-bridges-v4 dst -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+  "-A FORWARD -m set --match-set docker-ext-bridges-v4 dst -j DOCKER",
+  "-A FORWARD -i mydocker ! -o mydocker -j ACCEPT",
+  "-A FORWARD -i docker0 -o docker0 -j ACCEPT",
+  "-A DOCKER -d 10.0.0.2/32 ! -i mydocker -o mydocker -p tcp -m tcp --dport 80 -j ACCEPT",
+  "-A DOCKER ! -i docker0 -o docker0 -j DROP",
+  "-A DOCKER -o mydocker -p icmp -j ACCEPT",
+  "-A DOCKER ! -i mydocker -o mydocker -j DROP",
+];
 const docker28 = ["-A FORWARD -j DOCKER-USER", "-A FORWARD -j DOCKER-FORWARD", "-N DOCKER-BRIDGE"];
 
 /** What iptables makes of a plan. */
@@ -128,6 +139,7 @@ describe("plan forward", () => {
     expect(dockerChains([drops, "-A FORWARD -j DOCKER-BRIDGE"])).to.deep.equal(["DOCKER-BRIDGE"]);
     expect(dockerChains(docker28)).to.include.members(["DOCKER-BRIDGE", "DOCKER-INTERNAL", "DOCKER-ISOLATION-STAGE-1"]);
     expect(dockerChains(["-A FORWARD -j DOCKER-FORWARD-2", "-A DOCKER -j DOCKER-BRIDGE"])).to.deep.equal([]);
+    expect(dockerChains([drops, jump, isolation, ...docker280])).to.deep.equal(["DOCKER-ISOLATION-STAGE-1", "DOCKER"]);
   });
 
   const bridges = (...lines: string[]): string[] => [...dockerBridges({ [program]: lines }, new Set(["tsb-1", "lan"]))];
@@ -139,10 +151,33 @@ describe("plan forward", () => {
       "docker0",
     ]);
     expect(bridges(drops, ...docker29)).to.deep.equal(["docker0", "mydocker"]);
+    expect(bridges(drops, jump, isolation, ...docker280)).to.deep.equal(["docker0", "mydocker"]);
     for (const chain of ["DOCKER-ISOLATION-STAGE-1", "DOCKER-INTERNAL"]) {
       const rules = [`-A ${chain} ! -s 10.1.0.0/16 -o inner -j DROP`, `-A ${chain} ! -d 10.1.0.0/16 -i inner -j DROP`];
       expect(bridges(drops, ...docker28, ...rules)).to.deep.equal(["inner"]);
     }
+  });
+
+  it("learns them by the chains of Docker's own tables, in which it needs no rule", () => {
+    const own = ["filter-FORWARD", "nat-prerouting-and-output", "raw-PREROUTING"];
+    const chains = [
+      ...own,
+      "filter-forward-in__docker0",
+      "filter-forward-out__docker0",
+      "filter-forward-in__my.docker",
+    ];
+    const observed = { "iptables-nft": [accepts], "docker-bridges": chains };
+    expect(dockerBridges(observed, new Set())).to.deep.equal(new Set(["docker0", "my.docker"]));
+    expect(dockerBridges(observed, new Set(["docker0"]))).to.deep.equal(new Set(["my.docker"]));
+    expect(planForward(observed, mark)).to.deep.equal([]);
+    expect(planForwardRemoval(observed, mark)).to.deep.equal([]);
+    const strange = [
+      "filter-forward-in__",
+      "filter-forward-in__a b",
+      'filter-forward-in__a"',
+      "x-filter-forward-in__eth0",
+    ];
+    expect(dockerBridges({ "docker-bridges": strange }, new Set())).to.deep.equal(new Set());
   });
 
   it("learns them of all programs, each once", () => {
@@ -165,6 +200,8 @@ describe("plan forward", () => {
       '-A FORWARD -m comment --comment "-A FORWARD -o eth0 -j DOCKER" -j ACCEPT',
       "-A DOCKER-USER -o eth0 -j DOCKER",
       "-A DOCKER-INTERNAL -o eth0 -j DROP",
+      "-A DOCKER ! -i eth0 -o eth1 -j DROP",
+      "-A DOCKER-USER ! -i eth0 -o eth0 -j DROP",
     ];
     expect(bridges(...others)).to.deep.equal([]);
     expect(bridges(...['a"', "eth+", "a{", "all", "sixteen-letters-"].flatMap(docker27))).to.deep.equal([]);

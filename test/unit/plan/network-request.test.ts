@@ -19,12 +19,20 @@ const onlyV6 = { enableIpv4: false, ipv4: [] };
 
 const subnet4 = {
   family: 4,
+  gatewayMode: "nat",
   pool: "172.18.0.0/16",
   gateway: "172.18.0.1/16",
   defaultGateway: "172.18.0.1",
   snat: null,
 };
-const subnet6 = { family: 6, pool: "fd00:18::/64", gateway: "fd00:18::1/64", defaultGateway: "fd00:18::1", snat: null };
+const subnet6 = {
+  ...subnet4,
+  family: 6,
+  pool: "fd00:18::/64",
+  gateway: "fd00:18::1/64",
+  defaultGateway: "fd00:18::1",
+  snat: null,
+};
 
 const refusals: [what: string, request: Partial<NetworkRequest>, message: string][] = [
   ["neither family, not wanted", { enableIpv4: false }, "IPv4 or IPv6 must be enabled"],
@@ -119,6 +127,10 @@ describe("a request for a network", () => {
         hostBinding: "0.0.0.0",
         interfacePrefix: "eth",
         subnets: [subnet4],
+        trustedLinks: [],
+        publish: "native",
+        publishFrom: [],
+        publishPolicy: "docker",
         ready: false,
       },
     });
@@ -135,6 +147,11 @@ describe("a request for a network", () => {
       "com.docker.network.host_ipv4": "192.0.2.1",
       "com.docker.network.host_ipv6": "2001:db8::1",
       "com.docker.network.unheard_of": "1",
+      [bridgeKey("gateway_mode_ipv4")]: "routed",
+      [bridgeKey("gateway_mode_ipv6")]: "nat-unprotected",
+      [bridgeKey("trusted_host_interfaces")]: "eth1:eth2",
+      "tsnet.publish_from": "10.0.0.0/8,192.0.2.1",
+      "tsnet.publish_policy": "host",
     };
     const { network, ignored } = planNetwork(networkRequest({ options, ipv6, enableIpv6: true }));
     expect(ignored).to.deep.equal(["com.docker.network.unheard_of"]);
@@ -145,10 +162,14 @@ describe("a request for a network", () => {
       hostBinding: "127.0.0.1",
       mtuBytes: 1400,
       interfacePrefix: "net",
+      publish: "native",
+      publishPolicy: "host",
     });
+    expect(network.trustedLinks).to.deep.equal(["eth1", "eth2"]);
+    expect(network.publishFrom).to.deep.equal(["10.0.0.0/8", "192.0.2.1/32"]);
     expect(network.subnets).to.deep.equal([
-      { ...subnet4, snat: "192.0.2.1" },
-      { ...subnet6, snat: "2001:db8::1" },
+      { ...subnet4, gatewayMode: "routed", snat: "192.0.2.1" },
+      { ...subnet6, gatewayMode: "nat-unprotected", snat: "2001:db8::1" },
     ]);
   });
 
@@ -176,6 +197,15 @@ describe("a request for a network", () => {
   it("keeps the bridge without IPv4 address if inhibit_ipv4 says so, and the default gateway as Docker chose it", () => {
     const { subnets } = networkOf({ options: { [bridgeKey("inhibit_ipv4")]: "true" }, ipv6 });
     expect(subnets).to.deep.equal([{ ...subnet4, gateway: null }, subnet6]);
+  });
+
+  it("gives the bridge no address of a family that is isolated, whether Docker chose a gateway or not", () => {
+    const options = { [bridgeKey("gateway_mode_ipv6")]: "isolated" };
+    const isolated6 = { ...subnet6, gatewayMode: "isolated", gateway: null, defaultGateway: null };
+    for (const gateway of ["fd00:18::1/64", null]) {
+      const { subnets } = networkOf({ internal: true, options, ipv6: v6({ gateway }) });
+      expect(subnets).to.deep.equal([{ ...subnet4, defaultGateway: null }, isolated6]);
+    }
   });
 
   it("takes another default gateway from an auxiliary address", () => {

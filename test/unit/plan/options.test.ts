@@ -7,6 +7,8 @@ const prefix = "com.docker.network.container_iface_prefix";
 const snat4 = "com.docker.network.host_ipv4";
 const snat6 = "com.docker.network.host_ipv6";
 
+const publishFrom = "tsnet.publish_from";
+
 const understood: [key: string, value: string, options: BridgeOptions][] = [
   [bridgeKey("name"), "br-lan.1", { bridge: "br-lan.1" }],
   ...["1", "t", "T", "TRUE", "true", "True"].map((value): [string, string, BridgeOptions] => [
@@ -23,8 +25,22 @@ const understood: [key: string, value: string, options: BridgeOptions][] = [
   [bridgeKey("inhibit_ipv4"), "true", { inhibitIpv4: true }],
   [bridgeKey("host_binding_ipv4"), "127.0.0.1", { hostBinding: "127.0.0.1" }],
   [bridgeKey("host_binding_ipv4"), "FD00::1", { hostBinding: "fd00::1" }],
-  [bridgeKey("gateway_mode_ipv4"), "nat", {}],
-  [bridgeKey("gateway_mode_ipv6"), "nat", {}],
+  [bridgeKey("gateway_mode_ipv4"), "nat", { gatewayMode4: "nat" }],
+  [bridgeKey("gateway_mode_ipv4"), "routed", { gatewayMode4: "routed" }],
+  [bridgeKey("gateway_mode_ipv6"), "nat-unprotected", { gatewayMode6: "nat-unprotected" }],
+  [bridgeKey("gateway_mode_ipv6"), "isolated", { gatewayMode6: "isolated" }],
+  [bridgeKey("trusted_host_interfaces"), "eth1:wg0.5", { trustedLinks: ["eth1", "wg0.5"] }],
+  [bridgeKey("trusted_host_interfaces"), ":eth1::eth1:", { trustedLinks: ["eth1"] }],
+  [bridgeKey("trusted_host_interfaces"), "", { trustedLinks: [] }],
+  ["tsnet.publish", "native", { publish: "native" }],
+  ["tsnet.publish", "engine", { publish: "engine" }],
+  ["tsnet.publish_policy", "docker", { publishPolicy: "docker" }],
+  ["tsnet.publish_policy", "host", { publishPolicy: "host" }],
+  [publishFrom, "192.0.2.0/24,2001:DB8:0::/32", { publishFrom: ["192.0.2.0/24", "2001:db8::/32"] }],
+  [publishFrom, "192.0.2.9,::1", { publishFrom: ["192.0.2.9/32", "::1/128"] }],
+  [publishFrom, "10.1.0.0/16,10.0.0.0/8,10.2.3.4,10.0.0.0/8", { publishFrom: ["10.0.0.0/8"] }],
+  [publishFrom, "0.0.0.0/0,10.0.0.0/8,fd00::/8", { publishFrom: ["0.0.0.0/0", "fd00::/8"] }],
+  [publishFrom, "10.0.0.0/9,10.128.0.0/9", { publishFrom: ["10.0.0.0/9", "10.128.0.0/9"] }],
   [mtu, "0", {}],
   [mtu, "68", { mtuBytes: 68 }],
   [mtu, "65535", { mtuBytes: 65535 }],
@@ -36,6 +52,7 @@ const understood: [key: string, value: string, options: BridgeOptions][] = [
   ["mode", "bridge", {}],
 ];
 
+const links = "expected names of links, with colons in between";
 const boolean = "expected true or false";
 const bytes = "expected a number of bytes from 68 to 65535, or 0 for the default";
 const link = "expected the name of a link: 1 to 15 of the characters A-Z a-z 0-9 . _ - @";
@@ -51,8 +68,18 @@ const refused: [key: string, value: string, reason: string][] = [
   [bridgeKey("enable_ip_masquerade"), "", boolean],
   [bridgeKey("inhibit_ipv4"), "2", boolean],
   [bridgeKey("host_binding_ipv4"), "localhost", 'expected an IP address, got "localhost"'],
-  [bridgeKey("gateway_mode_ipv4"), "routed", "this version knows the gateway mode nat only"],
-  [bridgeKey("gateway_mode_ipv6"), "isolated", "this version knows the gateway mode nat only"],
+  [bridgeKey("gateway_mode_ipv4"), "bridged", "unknown gateway mode bridged"],
+  [bridgeKey("gateway_mode_ipv6"), "", "unknown gateway mode "],
+  [bridgeKey("gateway_mode_ipv6"), "NAT", "unknown gateway mode NAT"],
+  [bridgeKey("trusted_host_interfaces"), "eth0,eth1", links],
+  [bridgeKey("trusted_host_interfaces"), "eth0:all", links],
+  ["tsnet.publish", "docker", "expected native or engine"],
+  ["tsnet.publish_policy", "", "expected docker or host"],
+  [publishFrom, "", "expected subnets or addresses, with commas in between"],
+  [publishFrom, "10.0.0.0/8,", "expected subnets or addresses, with commas in between"],
+  [publishFrom, "10.0.0.1/8", "10.0.0.1/8 has host bits set: it should be 10.0.0.0/8"],
+  [publishFrom, "office", 'expected an IP address, got "office"'],
+  [publishFrom, "10.0.0.0/8, 10.0.0.1", 'expected an IP address, got " 10.0.0.1"'],
   ...["-1", "67", "65536", "1500.5", "1e3", "", " ", "0x5dc", "1500\n"].map((value): [string, string, string] => [
     mtu,
     value,
@@ -103,6 +130,7 @@ describe("the options of a bridge network", () => {
 
   const misspelt = {
     moed: "mode",
+    "tsnet.publishfrom": publishFrom,
     "con.docker.network.driver.mtu": mtu,
     "network.bridge.enable_icc": bridgeKey("enable_icc"),
   };

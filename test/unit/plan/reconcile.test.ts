@@ -64,13 +64,14 @@ describe("wanted against observed", () => {
 
   for (const [reason, observed, network = networkOf()] of bridgeFaults) {
     it(`repairs a bridge that ${reason}`, () => {
-      expect(plan(observed, [network])).to.deep.equal([{ reason: named(reason), ops: planBridge(network) }]);
+      const kind = reason.includes("its address") ? "addresses" : "links";
+      expect(plan(observed, [network])).to.deep.equal([{ kind, reason: named(reason), ops: planBridge(network) }]);
     });
   }
 
   it("makes a bridge again, then gives it its ports back", () => {
     const [first, second, ...rest] = plan(seen({ links: [hostLink({ master: 0 })], addresses: [], routes: [] }));
-    expect(first).to.deep.equal({ reason: named("is gone"), ops: planBridge(networkOf()) });
+    expect(first).to.deep.equal({ kind: "links", reason: named("is gone"), ops: planBridge(networkOf()) });
     expect(second?.ops).to.deep.equal([
       { op: "ensure-port", name: "tsv-e1000000000", master: "tsb-a1000000000", hairpin: true },
     ]);
@@ -85,7 +86,11 @@ describe("wanted against observed", () => {
       source: "172.18.0.1",
     };
     expect(plan(seen({ routes: [{ ...route, link: 3 }] }))).to.deep.equal([
-      { reason: named("lacks its route to 172.18.0.0/16"), ops: [...planBridge(networkOf()), ensureRoute] },
+      {
+        kind: "routes",
+        reason: named("lacks its route to 172.18.0.0/16"),
+        ops: [...planBridge(networkOf()), ensureRoute],
+      },
     ]);
   });
 
@@ -99,7 +104,7 @@ describe("wanted against observed", () => {
     it(`repairs a host end that ${what}`, () => {
       const reason = `link tsv-e1000000000 of endpoint ${idOf("e1")} is not an active port of tsb-a1000000000`;
       const ops = [{ op: "ensure-port", name: "tsv-e1000000000", master: "tsb-a1000000000", hairpin: true }];
-      expect(plan(seen({ links: [bridgeLink(), hostLink(values)] }))).to.deep.equal([{ reason, ops }]);
+      expect(plan(seen({ links: [bridgeLink(), hostLink(values)] }))).to.deep.equal([{ kind: "links", reason, ops }]);
     });
   }
 
@@ -113,7 +118,9 @@ describe("wanted against observed", () => {
       hostLink(),
       hostLink({ index: 12, name: "tsc-e1000000000", alias: `tsnet:peer:${idOf("e1")}`, master: 0 }),
     ];
-    const removed = plan(seen({ links }), [], []).map(({ ops }) => ops[0]);
+    const repairs = plan(seen({ links }), [], []);
+    expect(repairs.map(({ kind }) => kind)).to.deep.equal(["leftovers", "leftovers", "leftovers"]);
+    const removed = repairs.map(({ ops }) => ops[0]);
     expect(removed).to.deep.equal(links.map(({ name, alias }) => ({ op: "remove-links", links: [{ name, alias }] })));
   });
 

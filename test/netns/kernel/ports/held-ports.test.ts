@@ -1,34 +1,25 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { expect } from "chai";
-import type { HostPort } from "../../../src/driver/kernel.ts";
-import { TsnetError } from "../../../src/errors.ts";
-import { PortHolder } from "../../../src/kernel/ports.ts";
+import type { HostPort } from "../../../../src/driver/kernel.ts";
+import { TsnetError } from "../../../../src/errors.ts";
+import { HeldPorts } from "../../../../src/kernel/ports/held-ports.ts";
+import { bindElsewhere } from "../../../support/bind-elsewhere.ts";
 
 const mark = 0x01000000;
-const tcp = (port: number, address = "0.0.0.0"): HostPort => ({ protocol: "tcp", address, port });
-const udp = (port: number, address = "0.0.0.0"): HostPort => ({ protocol: "udp", address, port });
-
-/** Whether another program gets the port: "bound", or what socat says. It gives up at once when nobody comes. */
-function other({ protocol, address, port }: HostPort, ...options: string[]): string {
-  const isIpv6 = address.includes(":");
-  const bind = isIpv6 ? `bind=[${address}],ipv6only=1` : `bind=${address}`;
-  const reuse = ["reuseaddr", "reuseport"].map((option) => `${option}=${options.includes(option) ? 1 : 0}`).join();
-  const kind = protocol === "tcp" ? "LISTEN" : "RECV";
-  const accept = protocol === "tcp" ? ",accept-timeout=0.01" : "";
-  const socket = `${protocol}${isIpv6 ? 6 : 4}-${kind}:${port},${bind},${reuse}${accept}`;
-  const { status, stderr } = spawnSync("socat", ["-u", "-T0.01", socket, "/dev/null"], { encoding: "utf8" });
-  return status === 0 ? "bound" : /[^:]*$/.exec(stderr.trim())?.join().trim() || `exit code ${status}`;
-}
+const limits = { connectTimeoutMs: 1000, idleMs: 1000, maxConnections: 10, maxClients: 10, maxClientsPerPort: 10 };
+const held = { count: 1, target: null, sources: [] } as const;
+const tcp = (port: number, address = "0.0.0.0"): HostPort => ({ ...held, protocol: "tcp", address, port });
+const udp = (port: number, address = "0.0.0.0"): HostPort => ({ ...held, protocol: "udp", address, port });
 
 const inUse = "Address already in use";
 const ss = (...words: string[]): string => execFileSync("ss", words, { encoding: "utf8", stdio: "pipe" });
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
 describe("ports", () => {
-  let holder: PortHolder;
+  let holder: HeldPorts;
   before(() => {
     execFileSync("ip", ["link", "set", "lo", "up"]);
     execFileSync("ip", ["address", "add", "fd00:77::1/128", "dev", "lo", "nodad"]);
@@ -37,11 +28,9 @@ describe("ports", () => {
     execFileSync("ip", ["address", "del", "fd00:77::1/128", "dev", "lo"]);
   });
   beforeEach(() => {
-    holder = new PortHolder(mark);
+    holder = new HeldPorts(mark, limits);
   });
-  afterEach(() => {
-    holder.close();
-  });
+  afterEach(() => holder.close());
 
   /** Why these cannot be reserved: the errno and the index of the port. */
   const refusal = (...ports: HostPort[]): [errno: string | undefined, index: string] => {
@@ -58,24 +47,25 @@ describe("ports", () => {
     holder.reserve([tcp(9000), udp(9000), tcp(9000, "::"), udp(9000, "::")]);
     const ports = [tcp(9000), udp(9000), tcp(9000, "::"), udp(9000, "::"), tcp(9000, "127.0.0.2"), udp(9000, "::1")];
     for (const options of [[], ["reuseaddr"], ["reuseport"], ["reuseaddr", "reuseport"]]) {
-      for (const port of ports) expect(other(port, ...options), JSON.stringify([port, options])).to.equal(inUse);
+      for (const port of ports)
+        expect(bindElsewhere(port, ...options), JSON.stringify([port, options])).to.equal(inUse);
     }
     holder.release([tcp(9000), tcp(9000, "::")]);
-    expect([other(tcp(9000)), other(udp(9000))]).to.deep.equal(["bound", inUse]);
+    expect([bindElsewhere(tcp(9000)), bindElsewhere(udp(9000))]).to.deep.equal(["bound", inUse]);
     holder.release([udp(9000), udp(9001)]);
-    expect(other(udp(9000))).to.equal("bound");
+    expect(bindElsewhere(udp(9000))).to.equal("bound");
   });
 
   it("holds one address and leaves the others free", () => {
     holder.reserve([tcp(9000, "127.0.0.1"), udp(9001, "fd00:77::1"), tcp(9002, "::")]);
-    expect(other(tcp(9000, "127.0.0.1"))).to.equal(inUse);
-    expect(other(tcp(9000))).to.equal(inUse);
-    expect(other(tcp(9000, "127.0.0.2"))).to.equal("bound");
-    expect(other(tcp(9000, "::"))).to.equal("bound");
-    expect(other(udp(9001, "fd00:77::1"))).to.equal(inUse);
-    expect(other(udp(9001, "::1"))).to.equal("bound");
-    expect(other(tcp(9002, "::1"))).to.equal(inUse);
-    expect(other(tcp(9002))).to.equal("bound");
+    expect(bindElsewhere(tcp(9000, "127.0.0.1"))).to.equal(inUse);
+    expect(bindElsewhere(tcp(9000))).to.equal(inUse);
+    expect(bindElsewhere(tcp(9000, "127.0.0.2"))).to.equal("bound");
+    expect(bindElsewhere(tcp(9000, "::"))).to.equal("bound");
+    expect(bindElsewhere(udp(9001, "fd00:77::1"))).to.equal(inUse);
+    expect(bindElsewhere(udp(9001, "::1"))).to.equal("bound");
+    expect(bindElsewhere(tcp(9002, "::1"))).to.equal(inUse);
+    expect(bindElsewhere(tcp(9002))).to.equal("bound");
   });
 
   it("listens, and marks its sockets", () => {
@@ -91,7 +81,11 @@ describe("ports", () => {
     const before = descriptors();
     expect(refusal(tcp(9003), udp(9004), tcp(9005), tcp(9006))).to.deep.equal(["EADDRINUSE", "2"]);
     expect(descriptors()).to.equal(before);
-    expect([other(tcp(9003)), other(udp(9004)), other(tcp(9006))]).to.deep.equal(["bound", "bound", "bound"]);
+    expect([bindElsewhere(tcp(9003)), bindElsewhere(udp(9004)), bindElsewhere(tcp(9006))]).to.deep.equal([
+      "bound",
+      "bound",
+      "bound",
+    ]);
     server.close();
     await once(server, "close");
     expect(refusal(tcp(9005))).to.deep.equal([undefined, "reserved"]);
@@ -109,7 +103,7 @@ describe("ports", () => {
     server.close();
     await once(server, "close");
     expect(ss("-Htan", "state", "time-wait")).to.contain(":9010");
-    expect(other(tcp(9010))).to.equal(inUse);
+    expect(bindElsewhere(tcp(9010))).to.equal(inUse);
     expect(refusal(tcp(9010))).to.deep.equal([undefined, "reserved"]);
   });
 
@@ -130,7 +124,7 @@ describe("ports", () => {
   });
 
   it("holds sctp in its own records at least", () => {
-    const sctp: HostPort = { protocol: "sctp", address: "0.0.0.0", port: 9000 };
+    const sctp: HostPort = { ...held, protocol: "sctp", address: "0.0.0.0", port: 9000 };
     holder.reserve([sctp]);
     expect(refusal(sctp)).to.deep.equal(["EALREADY", "0"]);
     holder.release([sctp]);
@@ -141,16 +135,72 @@ describe("ports", () => {
     expect(() => holder.reserve([tcp(9000), tcp(9001, "nowhere")]))
       .to.throw(TsnetError, "nowhere")
       .with.property("code", "invalid");
-    expect(other(tcp(9000))).to.equal("bound");
+    expect(bindElsewhere(tcp(9000))).to.equal("bound");
   });
 
-  it("leaves no descriptor behind, and gives none to a child", () => {
+  for (const sources of [["nowhere/8"], ["10.0.0.0"], ["10.0.0.0/33"], ["fd00::/129"], ["10.0.0.0/x"]]) {
+    it(`refuses ${sources} as a source, and keeps nothing`, () => {
+      const target = { address: "127.0.0.1", port: 80 };
+      expect(() => holder.reserve([tcp(9000), { ...tcp(9001), target, sources }]))
+        .to.throw(TsnetError, /expected/)
+        .with.property("code", "invalid");
+      expect(bindElsewhere(tcp(9000))).to.equal("bound");
+    });
+  }
+
+  it("takes blocks: all ports of them or none, and names the block and the port in the way", () => {
+    holder.reserve([tcp(9105)]);
+    const block: HostPort = { ...tcp(9100), count: 10 };
+    expect(refusal(udp(9100), block)).to.deep.equal(["EALREADY", "1 9105"]);
+    expect([bindElsewhere(tcp(9100)), bindElsewhere(tcp(9104)), bindElsewhere(udp(9100))]).to.deep.equal([
+      "bound",
+      "bound",
+      "bound",
+    ]);
+    holder.release([tcp(9105)]);
+    expect(refusal(block)).to.deep.equal([undefined, "reserved"]);
+    expect([
+      bindElsewhere(tcp(9099)),
+      bindElsewhere(tcp(9100)),
+      bindElsewhere(tcp(9109)),
+      bindElsewhere(tcp(9110)),
+    ]).to.deep.equal([...["bound", inUse, inUse, "bound"]]);
+    holder.release([{ ...tcp(9102), count: 20 }]);
+    expect([bindElsewhere(tcp(9101)), bindElsewhere(tcp(9102)), bindElsewhere(tcp(9109))]).to.deep.equal([
+      inUse,
+      "bound",
+      "bound",
+    ]);
+  });
+
+  it("leaves no descriptor behind, and gives none to a child", async () => {
     const before = descriptors();
-    holder.reserve(Array.from({ length: 500 }, (_, index) => (index % 2 ? tcp : udp)(20000 + index)));
-    expect(descriptors()).to.equal(before + 500);
+    const another = new HeldPorts(mark, limits);
+    const idle = descriptors();
+    another.reserve(Array.from({ length: 500 }, (_, index) => (index % 2 ? tcp : udp)(20000 + index)));
+    expect(descriptors()).to.equal(idle + 500);
     const inherited = execFileSync("sh", ["-c", "ls /proc/self/fd | wc -l"], { encoding: "utf8" });
     expect(Number(inherited)).to.be.lessThan(10);
-    holder.close();
+    await another.close();
     expect(descriptors()).to.equal(before);
+  });
+
+  it("holds 10,000 ports in a moment, with little memory", () => {
+    const resident = (): number => process.memoryUsage.rss();
+    holder.reserve([{ ...tcp(19000), count: 1000 }]); // what the first ones load is not theirs
+    const before = resident();
+    const start = performance.now();
+    holder.reserve([{ ...tcp(20000), count: 5000 }, ...Array.from({ length: 5000 }, (_, index) => tcp(25000 + index))]);
+    expect(performance.now() - start).to.be.lessThan(1000);
+    expect((resident() - before) / 10_000).to.be.lessThan(2048);
+  });
+
+  it("says what to do when there are no descriptors left, and keeps nothing", () => {
+    const program = new URL("../../../support/hold-many.ts", import.meta.url).pathname;
+    const said = execFileSync("sh", ["-c", 'ulimit -n 100; exec "$0" "$1"', process.execPath, program], {
+      encoding: "utf8",
+    });
+    expect(said).to.match(/^EMFILE reserve tcp port 90\d\d of 0.0.0.0: .* tsnet may have 100: raise LimitNOFILE/);
+    expect(said).to.match(/\nfree$/);
   });
 });

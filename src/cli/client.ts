@@ -1,0 +1,59 @@
+/** JSON over HTTP on a unix socket, and what to do if nobody answers. */
+import { request } from "node:http";
+
+/** The plugin answers within this time, or not at all. */
+const timeoutMs = 10_000;
+
+/** Where to ask: options of node:http. */
+export type Address = { readonly socketPath: string } | { readonly host: string; readonly port: string };
+
+/**
+ * One GET of the plugin's admin API.
+ * @throws Error with what to do
+ */
+export async function adminGet<T>(socketPath: string, path: string): Promise<T> {
+  const { status, body } = await get({ socketPath }, path, timeoutMs).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(explainFailure(socketPath, error), { cause: error });
+  });
+  if (status === 200) return body as T;
+  const said = (body as { error?: unknown } | null)?.error;
+  throw new Error(typeof said === "string" ? said : `${socketPath}: ${path} answers with status ${status}`);
+}
+
+function explainFailure(socket: string, { code, message }: NodeJS.ErrnoException): string {
+  const advice: Readonly<Record<string, string>> = {
+    ENOENT: "no such socket: start the plugin (systemctl start tsnet), or name its socket with --socket",
+    ENOTDIR: "no such socket: start the plugin (systemctl start tsnet), or name its socket with --socket",
+    ECONNREFUSED: "nobody answers: the plugin has ended; start it (systemctl start tsnet)",
+    EACCES: "no permission: run this as root (sudo tsnet …)",
+    EPERM: "no permission: run this as root (sudo tsnet …)",
+    ETIMEDOUT: `no answer within ${timeoutMs / 1000} s: see the plugin's log (journalctl -u tsnet)`,
+    ENOTSOCK: "it is no socket: name the plugin's with --socket",
+  };
+  return `${socket}: ${advice[code ?? ""] ?? message}`;
+}
+
+/** @throws Error with the code ETIMEDOUT if the whole answer is not there in time */
+export function get(address: Address, path: string, timeoutMs: number): Promise<{ status: number; body: unknown }> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => call.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })), timeoutMs);
+    const call = request({ ...address, path, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => {
+        clearTimeout(late);
+        try {
+          resolve({ status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(chunks).toString()) });
+        } catch {
+          reject(new Error(`${path}: the answer is no JSON: is this the right socket?`));
+        }
+      });
+    });
+    call.on("error", (error) => {
+      clearTimeout(late);
+      reject(error);
+    });
+    call.end();
+  });
+}

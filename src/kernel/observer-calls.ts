@@ -1,0 +1,54 @@
+import type { ObservedCounter, ObservedForward } from "../plan/observed.ts";
+import { observeForwardAndUsers } from "./forward.ts";
+import { NftTable } from "./nft-table.ts";
+
+/** So many elements are handed over at a time: the main thread takes them in within a millisecond. */
+const partSize = 500;
+
+/** Some elements of a set or map. */
+export interface Part<Value> {
+  readonly set: string;
+  readonly entries: readonly (readonly [key: string, value: Value])[];
+}
+
+/** What the observer's thread does for the main thread: it reads all at once, and hands it over in parts. */
+export class ObserverCalls {
+  readonly #table = new NftTable();
+  #parts: Iterator<Part<unknown>> = [].values();
+
+  /** Reads the table; its elements follow. @returns its skeleton; undefined if there is no table */
+  readFirewall(): string | undefined {
+    const observed = this.#table.observe();
+    this.#parts = partsOf(observed?.elements ?? {});
+    return observed?.skeleton;
+  }
+
+  /** Reads the counters of all elements; they follow. */
+  readCounters(): void {
+    this.#parts = partsOf<ObservedCounter>(this.#table.observeCounters());
+  }
+
+  /** The next part of what was read; undefined at the end. */
+  nextPart(): Part<unknown> | undefined {
+    const { value, done } = this.#parts.next();
+    return done ? undefined : value;
+  }
+
+  readForward(): Promise<ObservedForward> {
+    return observeForwardAndUsers();
+  }
+
+  close(): void {
+    this.#table.close();
+  }
+}
+
+/** A set without elements has one part. */
+function* partsOf<Value>(sets: Readonly<Record<string, Readonly<Record<string, Value>>>>): Generator<Part<Value>> {
+  for (const [set, content] of Object.entries(sets)) {
+    const entries = Object.entries(content);
+    for (let at = 0; at === 0 || at < entries.length; at += partSize) {
+      yield { set, entries: entries.slice(at, at + partSize) };
+    }
+  }
+}

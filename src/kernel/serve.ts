@@ -1,0 +1,33 @@
+import { parentPort } from "node:worker_threads";
+import { encodeError, type Message, type Request } from "./protocol.ts";
+
+/** What a thread does for the main thread; `close` is called last. */
+interface Calls {
+  close(): Promise<void> | void;
+}
+
+/** Sends a message to the main thread. */
+export const post = <Event>(message: Message<Event>): void => parentPort?.postMessage(message);
+
+/** Answers the main thread's calls, and says that it is ready to. `close` waits for those that run. */
+export function serve(calls: Calls): void {
+  const running = new Set<Promise<void>>();
+  parentPort?.on("message", (request: Request) => {
+    const before = request.call === "close" ? Promise.all(running) : undefined;
+    const answered = answer(calls, request, before);
+    running.add(answered);
+    void answered.finally(() => running.delete(answered));
+  });
+  post({ ready: true });
+}
+
+async function answer(calls: Calls, { id, call, args }: Request, before?: Promise<unknown>): Promise<void> {
+  if (before !== undefined) await before;
+  try {
+    // names and arguments are those of the calls: Thread, the only caller, is typed by them
+    const methods = calls as unknown as Readonly<Record<string, (...args: readonly unknown[]) => unknown>>;
+    post({ id, result: await methods[call]?.(...args) });
+  } catch (error) {
+    post({ id, error: encodeError(error) });
+  }
+}

@@ -1,0 +1,59 @@
+import { expect } from "chai";
+import { parseCommand, UsageError } from "../../../src/cli/arguments.ts";
+
+const socket = "/run/docker/tsnet/admin.sock";
+const parse = (line: string, env = {}) =>
+  parseCommand(
+    line.split(" ").filter((word) => word !== ""),
+    env,
+  );
+
+describe("the command line of tsnet", () => {
+  const understood: [line: string, command: object][] = [
+    ["ports", { name: "ports", socket, json: false }],
+    ["ports --json --socket /a", { name: "ports", socket: "/a", json: true }],
+    ["firewall", { name: "firewall", socket, json: false }],
+    ["firewall explain 80", { name: "explain", socket, json: false, query: { port: "80", protocol: "tcp" } }],
+    [
+      "firewall explain --from ::1 53/udp --to=::1 --json",
+      { name: "explain", socket, json: true, query: { port: "53", protocol: "udp", from: "::1", to: "::1" } },
+    ],
+  ];
+  for (const [line, command] of understood) {
+    it(`understands tsnet ${line}`, () => expect(parse(line)).to.deep.equal(command));
+  }
+
+  it("takes the socket from the environment, unless it is given", () => {
+    expect(parse("ports", { TSNET_ADMIN_SOCKET: "/e" })).to.have.property("socket", "/e");
+    expect(parse("ports", { TSNET_ADMIN_SOCKET: "" })).to.have.property("socket", socket);
+    expect(parse("ports --socket /a", { TSNET_ADMIN_SOCKET: "/e" })).to.have.property("socket", "/a");
+  });
+
+  const helps: [line: string, usage: string][] = [
+    ["", "Usage: tsnet COMMAND"],
+    ["--help", "Usage: tsnet COMMAND"],
+    ["ports -h", "Usage: tsnet ports"],
+    ["firewall --help", "Usage: tsnet firewall [OPTIONS]"],
+    ["firewall explain --help", "Usage: tsnet firewall explain PORT"],
+  ];
+  for (const [line, usage] of helps) {
+    it(`explains itself to tsnet ${line}`, () => {
+      const command = parse(line);
+      expect(command.name === "help" && command.text).to.satisfy((text: string) => text.startsWith(usage));
+    });
+  }
+
+  const refused: [line: string, message: string][] = [
+    ["prots", 'prots: no such command; "tsnet --help" lists them'],
+    ["ports 80", "80: tsnet ports takes no such argument; see --help"],
+    ["firewall explian 80", "explian: tsnet firewall takes no such argument; see --help"],
+    ["firewall explain", "expected one port, such as 8080/tcp; see --help"],
+    ["firewall explain http", "http: expected one port, such as 8080/tcp; see --help"],
+    ["firewall explain 80 81", "80 81: expected one port, such as 8080/tcp; see --help"],
+    ["ports --jsno", "Unknown option '--jsno'; see --help"],
+    ["ports --socket", "Option '--socket <value>' argument missing; see --help"],
+  ];
+  for (const [line, message] of refused) {
+    it(`refuses tsnet ${line}`, () => expect(() => parse(line)).to.throw(UsageError, message));
+  }
+});
