@@ -27,7 +27,7 @@ function malformedStatus(error: unknown): number | undefined {
 }
 
 function malformedText(error: unknown): string {
-  const { type, message } = error as { type?: string; message?: string };
-  if (type === "entity.too.large") return "the body is larger than 1 MiB";
+  const { type, message, limit } = error as { type?: string; message?: string; limit?: number };
+  if (type === "entity.too.large") return `the body is larger than ${Number(limit) / 2 ** 20} MiB`;
   return String(message);
 }

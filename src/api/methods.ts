@@ -19,6 +19,8 @@ export interface Drivers {
 export interface Method {
   /** Whether it can be answered before the state is restored. */
   readonly isImmediate: boolean;
+  /** Whether its body has the container's published ports, so that it may be large. */
+  readonly carriesPorts?: boolean;
   /** @param overdue aborted when the request has been answered with a timeout */
   readonly run: (body: unknown, overdue: AbortSignal) => Promise<object>;
 }
@@ -30,6 +32,8 @@ const method = <T>(shape: z.ZodType<T>, run: (request: T, overdue: AbortSignal) 
   isImmediate: false,
   run: async (body, overdue) => ((await run(parseBody(shape, body), overdue)) ?? {}) as object,
 });
+
+const withPorts = (base: Method): Method => ({ ...base, carriesPorts: true });
 
 /** All methods, by the path under which Docker calls them. */
 export function methodsOf(drivers: Drivers): Readonly<Record<string, Method>> {
@@ -58,25 +62,31 @@ function networkMethods({ networks, scope }: Drivers): Record<string, Method> {
 
 function endpointMethods({ endpoints }: Drivers): Record<string, Method> {
   return {
-    "NetworkDriver.CreateEndpoint": method(requests.createEndpoint, async (request) => {
-      const mac = await endpoints.create(request);
-      // dockerd refuses an answer that repeats what it has sent itself.
-      return { Interface: request.mac === null ? { MacAddress: mac } : {} };
-    }),
+    "NetworkDriver.CreateEndpoint": withPorts(
+      method(requests.createEndpoint, async (request) => {
+        const mac = await endpoints.create(request);
+        // dockerd refuses an answer that repeats what it has sent itself.
+        return { Interface: request.mac === null ? { MacAddress: mac } : {} };
+      }),
+    ),
     "NetworkDriver.EndpointOperInfo": method(requests.endpointOnly, async ({ network, endpoint }) => ({
       Value: endpoints.operInfo(network, endpoint),
     })),
     "NetworkDriver.DeleteEndpoint": method(requests.endpointOnly, ({ network, endpoint }) =>
       endpoints.delete(network, endpoint),
     ),
-    "NetworkDriver.Join": method(requests.join, async ({ network, endpoint, sandbox, ports }) => {
-      const { link, interfacePrefix, gateway4, gateway6 } = await endpoints.join(network, endpoint, sandbox, ports);
-      return { InterfaceName: { SrcName: link, DstPrefix: interfacePrefix }, Gateway: gateway4, GatewayIPv6: gateway6 };
-    }),
+    "NetworkDriver.Join": withPorts(
+      method(requests.join, async ({ network, endpoint, sandbox, ports }) => {
+        const { link, interfacePrefix, gateway4, gateway6 } = await endpoints.join(network, endpoint, sandbox, ports);
+        const InterfaceName = { SrcName: link, DstPrefix: interfacePrefix };
+        return { InterfaceName, Gateway: gateway4, GatewayIPv6: gateway6 };
+      }),
+    ),
     "NetworkDriver.Leave": method(requests.endpointOnly, ({ network, endpoint }) => endpoints.leave(network, endpoint)),
-    "NetworkDriver.ProgramExternalConnectivity": method(
-      requests.programExternalConnectivity,
-      ({ network, endpoint, ports, noProxy6To4 }) => endpoints.publish(network, endpoint, ports, noProxy6To4),
+    "NetworkDriver.ProgramExternalConnectivity": withPorts(
+      method(requests.programExternalConnectivity, ({ network, endpoint, ports, noProxy6To4 }) =>
+        endpoints.publish(network, endpoint, ports, noProxy6To4),
+      ),
     ),
     "NetworkDriver.RevokeExternalConnectivity": method(requests.endpointOnly, ({ network, endpoint }) =>
       endpoints.unpublish(network, endpoint),

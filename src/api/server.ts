@@ -11,7 +11,10 @@ import { parseJson } from "./parse.ts";
 
 /** Each request is answered within this time: dockerd itself may wait for ever (engine-contract, fact 6). */
 const defaultDeadlineMs = 10_000;
+
+/** A container may publish all 65,535 ports: 8 MiB of them. Everything else is small. */
 const bodyLimitBytes = 1024 * 1024;
+const portsLimitBytes = 16 * bodyLimitBytes;
 
 /** What the server needs. */
 export interface ServerNeeds {
@@ -28,10 +31,10 @@ export function createApp({ methods, ready, log, deadlineMs = defaultDeadlineMs 
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
-  // Not express.json, which takes an empty body for {}: dockerd repeats a call without its body (engine-contract, fact 5).
-  app.use(express.text({ type: () => true, limit: bodyLimitBytes }));
   for (const [name, method] of Object.entries(methods)) {
-    app.post(`/${name}`, async (request, response) => {
+    const limit = method.carriesPorts ? portsLimitBytes : bodyLimitBytes;
+    // Not express.json, which takes an empty body for {}: dockerd repeats a call without its body (engine-contract, fact 5).
+    app.post(`/${name}`, express.text({ type: () => true, limit }), async (request, response) => {
       const startedAt = performance.now();
       const run = async (overdue: AbortSignal) => method.run(parseJson(request.body), overdue);
       const begin = method.isImmediate ? Promise.resolve() : ready;

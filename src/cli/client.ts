@@ -28,6 +28,7 @@ function explainFailure(socket: string, { code, message }: NodeJS.ErrnoException
     EACCES: "no permission: run this as root (sudo tsnet …)",
     EPERM: "no permission: run this as root (sudo tsnet …)",
     ETIMEDOUT: `no answer within ${timeoutMs / 1000} s: see the plugin's log (journalctl -u tsnet)`,
+    ECONNRESET: "the plugin has broken off its answer: see its log (journalctl -u tsnet)",
     ENOTSOCK: "it is no socket: name the plugin's with --socket",
   };
   return `${socket}: ${advice[code ?? ""] ?? message}`;
@@ -42,7 +43,6 @@ export function get(address: Address, path: string, timeoutMs: number): Promise<
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", reject);
       response.on("end", () => {
-        clearTimeout(late);
         try {
           resolve({ status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(chunks).toString()) });
         } catch {
@@ -50,10 +50,8 @@ export function get(address: Address, path: string, timeoutMs: number): Promise<
         }
       });
     });
-    call.on("error", (error) => {
-      clearTimeout(late);
-      reject(error);
-    });
+    call.on("error", reject);
+    call.on("close", () => clearTimeout(late));
     call.end();
   });
 }

@@ -2,6 +2,7 @@
 import type { ExplainAnswer, Explanation, Step } from "../driver/report-answers.ts";
 import type { Names } from "./docker-names.ts";
 import type { Listener } from "./listeners.ts";
+import { printable } from "./table.ts";
 
 /** What the command knows besides the plugin's answer. */
 export interface ExplainContext {
@@ -23,7 +24,7 @@ export function formatExplain(answer: ExplainAnswer, { names, listeners }: Expla
     const title = `${answer.port}/${answer.protocol}, from ${from} to ${one.to}`;
     const lines = [title, ...formatSteps(one.steps), formatVerdict(one)];
     const found = one.verdict.result === "host" ? [formatListeners(listeners)] : [];
-    return [...lines, ...found].map((line) => `${line}\n`).join("");
+    return [...lines, ...found].map((line) => `${printable(line)}\n`).join("");
   });
   return withNames(parts.join("\n"), names);
 }
@@ -50,6 +51,6 @@ function withNames(text: string, { containers, networks }: Names): string {
   const known = { endpoint: shorten(containers), network: shorten(networks) };
   return text.replace(/\b(endpoint|network) ([0-9a-f]{12})\b/g, (whole, kind: "endpoint" | "network", id: string) => {
     const name = known[kind].get(id);
-    return name === undefined ? whole : `${kind === "endpoint" ? "container" : kind} ${name}`;
+    return name === undefined ? whole : `${kind === "endpoint" ? "container" : kind} ${printable(name)}`;
   });
 }

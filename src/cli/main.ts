@@ -57,7 +57,10 @@ async function main(): Promise<number> {
 }
 
 if (import.meta.main) {
-  // a reader that has seen enough, such as head, is no error
-  process.stdout.on("error", () => process.exit(0));
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0); // a reader that has seen enough, such as head, is no error
+    process.stderr.write(`tsnet: ${error.message}\n`);
+    process.exit(1);
+  });
   process.exitCode = await main();
 }

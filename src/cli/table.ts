@@ -1,11 +1,13 @@
 /** Text in columns, as the docker command prints them: a header in capitals, three blanks between columns. */
 
+/** Without what would do something to a terminal: the name of a network, or of a program, may have any characters. */
+export const printable = (text: string): string => text.replace(/\p{C}/gu, "?");
+
 /** Each column is as wide as its widest cell. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = header.map((title, column) =>
-    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), title.length),
-  );
-  return [header, ...rows].map((row) => `${formatRow(row, widths)}\n`).join("");
+  const lines = [header, ...rows.map((row) => row.map(printable))];
+  const widths = header.map((_, column) => lines.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0));
+  return lines.map((row) => `${formatRow(row, widths)}\n`).join("");
 }
 
 const formatRow = (row: readonly string[], widths: readonly number[]): string =>

@@ -54,7 +54,7 @@ export class Publishing {
     if (satisfies(endpoint.ports, wanted)) return this.update(endpoint, endpoint);
     const without = { ...endpoint, ports: [] };
     await this.update(endpoint, without);
-    if (endpoint.addresses.some(isIpv6)) for (const other of others) await this.#yieldIpv6(other.id);
+    if (endpoint.addresses.some(isIpv6)) await this.#takeIpv6From(others);
     const allocated = await this.#allocate(bindings, known);
     await flows.settled({ addresses: [], ports: allocated });
     await this.update(without, { ...endpoint, ports: allocated });
@@ -148,15 +148,19 @@ export class Publishing {
     }
   }
 
-  /** The host's IPv6 is for the endpoint that has IPv6 itself; from Docker 29 on the container's other endpoint is not told of it. */
-  #yieldIpv6(id: string): Promise<void> {
+  /**
+   * The host's IPv6 is for the endpoint that has IPv6 itself; from Docker 29 on the container's other endpoint is not told of it.
+   * Endpoints with IPv6 are not locked: two of them could wait for each other.
+   */
+  async #takeIpv6From(others: readonly Endpoint[]): Promise<void> {
     const { state, locks } = this.#needs;
-    return locks.exclusive(id, async () => {
-      const other = state.endpoint(id);
-      if (other === undefined || other.addresses.some(isIpv6)) return;
-      const kept = other.ports.filter(({ hostAddress }) => !isIpv6(hostAddress));
-      if (kept.length < other.ports.length) await this.update(other, { ...other, ports: kept });
-    });
+    for (const { id } of others.filter(({ addresses }) => !addresses.some(isIpv6))) {
+      await locks.exclusive(id, async () => {
+        const other = state.endpoint(id);
+        const kept = other?.ports.filter(({ hostAddress }) => !isIpv6(hostAddress)) ?? [];
+        if (other && kept.length < other.ports.length) await this.update(other, { ...other, ports: kept });
+      });
+    }
   }
 
   /** The other endpoints of a container. */

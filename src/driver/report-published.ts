@@ -133,14 +133,16 @@ function filter(
 export function admission(origin: Origin, network: Network): { readonly step: Step; readonly drops: boolean } {
   const at = `${table}, chain admitted`;
   if (origin.network?.internal) {
-    const text = `network ${short(origin.network.id)}, where it comes from, is internal: nothing gets out of it`;
-    return { step: { at: `${table}, chain published`, text }, drops: true };
+    return { step: { at: `${table}, chain published`, text: internalText(origin.network) }, drops: true };
   }
   const passes = origin.kind === "docker" ? "accepted, without a mark" : "accepted and marked";
   if (network.publishFrom.length === 0) return { step: { at, text: passes }, drops: false };
   const { isIn, text } = restriction(origin, network);
   return { step: { at, text: isIn ? `${text}: ${passes}` : text }, drops: !isIn };
 }
+
+const internalText = ({ id }: Network): string =>
+  `network ${short(id)}, where it comes from, is internal: nothing gets out of it`;
 
 /** What tsnet.publish_from says. */
 function restriction(
@@ -166,6 +168,11 @@ function explainProxied({ origin, port }: Question, candidate: Candidate, { step
   const reason = network.publishPolicy === "host" ? " (tsnet.publish_policy=host)" : "";
   const host = formatAddress(mapping.hostAddress, port);
   steps.push({ at: table, text: `no element: it is served by a socket of the plugin on ${host}${reason}` });
+  if (origin.network?.internal) {
+    const at = `${table}, chain inside`;
+    steps.push({ at, text: internalText(origin.network) });
+    return end("dropped", `by ${at}`);
+  }
   if (origin.kind !== "host") {
     steps.push({
       at: "INPUT",

@@ -39,9 +39,18 @@ export function parseIp(text: string): Ip {
 function ipFrom(text: string): Ip | undefined {
   const value = ipv4From(text);
   if (value !== undefined) return { family: 4, value, text };
-  if (!/^[0-9a-fA-F.]*:[0-9a-fA-F.:]*$/.test(text) || !IPCIDR.isValidAddress(text)) return undefined;
-  const [first] = new IPCIDR(`${text}/128`).toRange<bigint>({ type: "bigInteger" });
+  const groups = withoutDottedEnd(text);
+  if (!/^[0-9a-fA-F]*:[0-9a-fA-F:]*$/.test(groups) || !IPCIDR.isValidAddress(groups)) return undefined;
+  const [first] = new IPCIDR(`${groups}/128`).toRange<bigint>({ type: "bigInteger" });
   return ipOf(6, BigInt(first));
+}
+
+/** "64:ff9b::1.2.3.4" as "64:ff9b::102:304" (RFC 4291, section 2.2), which the library does not read. */
+function withoutDottedEnd(text: string): string {
+  const end = text.slice(text.lastIndexOf(":") + 1);
+  const value = ipv4From(end);
+  if (value === undefined) return text;
+  return `${text.slice(0, -end.length)}${(value >> 16n).toString(16)}:${(value & 0xffffn).toString(16)}`;
 }
 
 /** Ten times as fast as the library, and each request has some of them. Without leading zeros the text is canonical. */

@@ -17,6 +17,10 @@
  * nothing. A proxied port on such an address has a socket that the kernel would hand the packet to where route_localnet is on, so
  * `loopback4` names all ports that are published there.
  *
+ * What a socket of the plugin passes on is the host's own traffic, not forwarded: `proxied` and so on name these ports, so that an
+ * internal network does not get out by them either. It reaches whatever else the host listens with on its bridge. An element is
+ * one port: sets of intervals take the longer to delete from the more they hold.
+ *
  * A mapping's counter counts its connections, since the nat hooks see first packets only. `traffic4` and `traffic6` count the
  * packets and bytes of container ports, both ways; not those of the host itself, which are not forwarded.
  */
@@ -41,6 +45,9 @@ export const setDefinitions = `
   set multihomed4  { type ipv4_addr; }
   set multihomed6  { type ipv6_addr; }
   set loopback4    { type ipv4_addr . inet_proto . inet_service; flags interval; }
+  set proxied      { type nf_proto . inet_proto . inet_service; }
+  set proxied4     { type ipv4_addr . inet_proto . inet_service; }
+  set proxied6     { type ipv6_addr . inet_proto . inet_service; }
   map port4        { type inet_proto . inet_service : ipv4_addr . inet_service; counter; }
   map port6        { type inet_proto . inet_service : ipv6_addr . inet_service; counter; }
   map bound4       { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; counter; }
@@ -80,6 +87,15 @@ export const chains = (mark: number): string => `
   chain publish {
     meta l4proto != { tcp, udp, sctp } return
 ${["ip", "ip6"].flatMap(translations).join("\n")}
+  }
+  chain input {
+    type filter hook input priority filter - 5; policy accept;
+    iifname @internal goto inside
+  }
+  chain inside {
+    meta nfproto . meta l4proto . th dport @proxied drop
+    ip daddr . meta l4proto . th dport @proxied4 drop
+    ip6 daddr . meta l4proto . th dport @proxied6 drop
   }
   chain forward {
     type filter hook forward priority filter - 5; policy accept;

@@ -72,10 +72,24 @@ const withoutWholePrefix = (pool: string): string => pool.replace(pool.includes(
  * once: what is removed is the difference of two of an endpoint's lists, never a port's own elements.
  */
 export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">, network: Network): Element[] {
-  return endpoint.ports.flatMap((mapping) => [
-    ...loopbackElements(mapping),
-    ...(serving(mapping, endpoint, network).element ? mappingElements(mapping, endpoint) : []),
-  ]);
+  return endpoint.ports.flatMap((mapping) => {
+    const { element, target } = serving(mapping, endpoint, network);
+    return [
+      ...loopbackElements(mapping),
+      ...(element ? mappingElements(mapping, endpoint) : []),
+      ...(target === null ? [] : proxiedElements(mapping)),
+    ];
+  });
+}
+
+/**
+ * A port that a socket passes on, also where the kernel translates as well: what came in before the translation was there stays
+ * with the socket.
+ */
+function proxiedElements({ protocol, hostAddress, hostPort, count }: PortMapping): Element[] {
+  const family = hostAddress.includes(":") ? 6 : 4;
+  const [set, host] = isAnyHost(hostAddress) ? ["proxied", `ipv${family}`] : [`proxied${family}`, hostAddress];
+  return steps(count).map((step) => [set, `${host} . ${protocol} . ${hostPort + step}`, ""]);
 }
 
 /** A port that is published on an address of the host's loopback. */
@@ -101,7 +115,7 @@ function mappingElements(mapping: PortMapping, { addresses }: Pick<Endpoint, "ad
 /** One element for a block whose ports keep their numbers; otherwise one a port, since a map does not count. */
 function translationElements(mapping: PortMapping, family: Family, target: string): Element[] {
   const { protocol, hostAddress, hostPort, containerPort, count } = mapping;
-  const isAny = hostAddress === "0.0.0.0" || hostAddress === "::";
+  const isAny = isAnyHost(hostAddress);
   const host = isAny ? "" : `${hostAddress} . `;
   if (count > 1 && hostPort === containerPort) {
     const map = isAny ? "range" : "boundrange";
@@ -114,6 +128,8 @@ function translationElements(mapping: PortMapping, family: Family, target: strin
     `${target} . ${containerPort + step}`,
   ]);
 }
+
+const isAnyHost = (hostAddress: string): boolean => hostAddress === "0.0.0.0" || hostAddress === "::";
 
 const steps = (count: number): number[] => Array.from({ length: count }, (_, step) => step);
 

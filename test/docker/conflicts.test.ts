@@ -181,13 +181,30 @@ describe("ports that somebody else wants as well", () => {
     // an internal network has no default route: give it one, as a container with NET_ADMIN could
     const gateway = JSON.parse(await host().docker("network", "inspect", "inside"))[0].IPAM.Config[0].Gateway;
     expect((await internal.exec(`ip route add default via ${gateway}`)).code).to.equal(0);
-    const ports = [8091, 8092];
-    const asked = async (from: Container) =>
-      await Promise.all(
-        ports.flatMap((port) => protocols.map((protocol) => answers(from, protocol, host().ipv4, port))),
-      );
-    expect(await asked(internal)).to.deep.equal([false, false, false, false]);
-    expect(await asked(plain)).to.deep.equal([true, true, true, true]);
+    const asked = [8091, 8092].map((port) => [host().ipv4, port] as const);
+    expect(await answersOf(internal, asked)).to.deep.equal([false, false, false, false]);
+    expect(await answersOf(plain, asked)).to.deep.equal([true, true, true, true]);
+  });
+
+  it("do not answer an internal network by a socket of the plugin, and answer others", async () => {
+    await create("inside", "--internal", "--ipv6", "--subnet", "10.83.0.0/24", "--subnet", "fd00:83::/64");
+    await create("plain", ...dual);
+    await create("four");
+    await create("proxied", "-o", "tsnet.publish_policy=host");
+    await serve("four", ...publish(8096));
+    await serve("proxied", ...publish(8097));
+    await using _ = await startProgram(host(), { protocol: "tcp", address: "0.0.0.0", port: 8098 });
+    const targets = (ipv4: string, ipv6: string) =>
+      [
+        [ipv6, 8096],
+        [ipv4, 8097],
+        [ipv6, 8097],
+      ] as const;
+    const internal = await Container.run(host(), { network: "inside" });
+    expect(await answersOf(internal, targets("10.83.0.1", "fd00:83::1"))).to.deep.equal(Array(6).fill(false));
+    expect(await answers(internal, "tcp", "10.83.0.1", 8098)).to.equal(true);
+    const plain = await Container.run(host(), { network: "plain" });
+    expect(await answersOf(plain, targets("10.82.0.1", "fd00:82::1"))).to.deep.equal(Array(6).fill(true));
   });
 
   it("are no way for a container of tsnet to reach what a container of Docker's does not publish, and not the other way round", async () => {
@@ -229,6 +246,12 @@ describe("ports that somebody else wants as well", () => {
     return [...maps.map(({ name, elem }) => `${name}: ${JSON.stringify(elem)}`), ...host().records("endpoint").keys()];
   }
 });
+
+/** Whether each of these ports of the host answers, by tcp and by udp. */
+const answersOf = (from: Container, targets: readonly (readonly [address: string, port: number])[]) =>
+  Promise.all(
+    targets.flatMap(([address, port]) => protocols.map((protocol) => answers(from, protocol, address, port))),
+  );
 
 /** Those whose outcome is another one. */
 const unlike = (outcomes: Record<string, string>, expected: string): Record<string, string> =>

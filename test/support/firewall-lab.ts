@@ -91,15 +91,18 @@ export class FirewallLab implements AsyncDisposable {
     ip(`link set ${link} type bridge_slave hairpin on`);
   }
 
-  /** Puts the table in place, as the plugin does it, and waits for the agents. */
-  async start(): Promise<void> {
+  /**
+   * Puts the table in place, as the plugin does it, and waits for the agents.
+   * @param ports on which the host itself listens, tcp and udp
+   */
+  async start(ports: readonly number[] = []): Promise<void> {
     const input = {
       networks: this.#networks,
       endpoints: this.#endpoints,
       dockerLinks: [dockerBridge, dockerInternalBridge],
     };
     this.#nft(tableScript(wantedElements(input), mark));
-    this.#agents.set("host", new Agent(""));
+    this.#agents.set("host", new Agent("", ports));
     await Promise.all([...this.#agents.values()].map((agent) => agent.ready()));
   }
 

@@ -37,6 +37,17 @@ const isolated = networkOf({
   ipv4: [{ pool: "10.8.0.0/24", gateway: null, auxiliary: {} }],
   options: { [bridgeKey("gateway_mode_ipv4")]: "isolated", [bridgeKey("gateway_mode_ipv6")]: "isolated" },
 });
+const proxied = networkOf({
+  id: idOf("b4"),
+  ipv4: [{ pool: "10.7.0.0/24", gateway: "10.7.0.1/24", auxiliary: {} }],
+  options: { "tsnet.publish_policy": "host" },
+});
+const passedOn = endpointOf({
+  id: idOf("e4"),
+  network: idOf("b4"),
+  addresses: ["10.7.0.2/24"],
+  ports: ["192.0.2.1", "2001:db8::1"].map((hostAddress) => mappingOf({ hostAddress, hostPort: 7000, count: 2 })),
+});
 const open = (...openPorts: OpenPort[]) =>
   endpointOf({ id: idOf("e2"), network: routedId, addresses: ["10.9.0.2/24", "fd00:9::2/64"], openPorts });
 const tcp = (port: number, count: number): OpenPort => ({ protocol: "tcp", port, count });
@@ -55,10 +66,10 @@ describe("the elements in the kernel", () => {
     nft.close();
   });
 
-  const networks = [published, routed, isolated];
+  const networks = [published, routed, isolated, proxied];
   const wanted = wantedElements({
     networks,
-    endpoints: [endpointOf({ addresses, ports, sandbox }), { ...open(tcp(80, 1), tcp(8000, 9)), sandbox }],
+    endpoints: [endpointOf({ addresses, ports, sandbox }), { ...open(tcp(80, 1), tcp(8000, 9)), sandbox }, passedOn],
     dockerLinks: ["docker0"],
   });
   interface Listed {

@@ -120,6 +120,27 @@ describe("the command tsnet", () => {
     expect([code, stderr]).to.deep.equal([0, ""]);
   });
 
+  it("says at once that an answer was broken off", async () => {
+    const path = join(directory, "broken.sock");
+    const broken = createServer((_request, response) => {
+      response.write('{"ports":[');
+      setImmediate(() => response.destroy());
+    });
+    await new Promise<void>((resolve) => broken.listen(path, resolve));
+    const { code, stderr } = await attempt([program, "ports", "--socket", path], { timeoutMs: 5000 });
+    await new Promise((resolve) => broken.close(resolve));
+    expect(stderr).to.match(/broken\.sock: the plugin has broken off its answer: see its log .*\n$/);
+    expect(code).to.equal(1);
+  });
+
+  it("ends without a word when its reader has seen enough, and with 1 when the answer cannot be written", async () => {
+    const [piped, full] = await Promise.all(
+      ["| true; exit ${PIPESTATUS[0]}", "> /dev/full"].map((end) => attempt(["bash", "-c", `${program} --help ${end}`])),
+    );
+    expect(piped).to.deep.equal({ code: 0, stdout: "", stderr: "" });
+    expect(full).to.deep.equal({ code: 1, stdout: "", stderr: "tsnet: ENOSPC: no space left on device, write\n" });
+  });
+
   it("ends with 2 for a command line that is wrong, and with 1 for an answer that it does not get", async () => {
     const failures: [words: string, code: number, said: RegExp][] = [
       ["prots", 2, /^tsnet: prots: no such command; "tsnet --help" lists them\n$/],

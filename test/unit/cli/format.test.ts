@@ -51,6 +51,13 @@ describe("tsnet ports, as text", () => {
     ]);
   });
 
+  it("leaves nothing in a name that would do something to a terminal, or to the table", () => {
+    const odd = parseNames([], [{ Id: idOf("a1"), Name: "we\u001b[2Jb\n\u009bx\u202e" }]);
+    const [, line = "", ...rest] = formatPorts(namedPorts([portOf({})], odd)).split("\n");
+    expect(line).to.contain("   we?[2Jb??x?   ");
+    expect(rest).to.deep.equal([""]);
+  });
+
   it("has its header alone where nothing is published", () => {
     expect(formatPorts([])).to.match(/^HOST {3}PROTOCOL .* BYTES\n$/);
   });
@@ -138,6 +145,13 @@ describe("tsnet firewall explain, as text", () => {
       "",
     ]);
     expect(formatExplain(answer, { names: noNames, listeners: [] })).to.contain("Nobody listens on this port here.\n");
+  });
+
+  it("leaves nothing in a name that would do something to a terminal", () => {
+    const odd = parseNames([], [{ Id: idOf("a1"), Name: "a\nb" }]);
+    const text = formatExplain(answer, { names: odd, listeners: [{ program: "\u001b[2J\n (pid 7)", address: "x" }] });
+    expect(text).to.contain("of network a?b,");
+    expect(text).to.match(/\nListening here: \?\[2J\? \(pid 7\) on x\n$/);
   });
 });
 

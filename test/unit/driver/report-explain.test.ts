@@ -162,6 +162,13 @@ describe("the explanation of a published port", () => {
       "tsnet's proxy: passed on to 172.18.0.2:80, endpoint e10000000000 of network a10000000000",
     ],
     [
+      "with the policy host, from an internal network",
+      "172.20.0.2 > 172.20.0.1",
+      withWeb({ publishPolicy: "host" }),
+      "dropped: by inet tsnet, chain inside",
+      "inet tsnet, chain inside: network c30000000000, where it comes from, is internal: nothing gets out of it",
+    ],
+    [
       "with the policy host, from a source that is not allowed",
       "198.51.101.7 > 192.0.2.1",
       withWeb({ publishPolicy: "host", publishFrom: ["198.51.100.0/24"] }),

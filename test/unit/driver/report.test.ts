@@ -134,6 +134,7 @@ describe("the report of the firewall", () => {
       "raw",
       "prerouting",
       "output",
+      "input",
       "forward",
       "postrouting",
       "unmark",

@@ -99,6 +99,7 @@ describe("the firewall's elements of a network", () => {
 describe("the firewall's elements of a published port", () => {
   const addresses = ["172.18.0.2/16", "fd00:18::2/64"];
   const network = networkOf({ ipv6 });
+  const hostPolicy = networkOf({ ipv6, options: { "tsnet.publish_policy": "host" } });
   const ofPorts = (...ports: PortMapping[]): object => plain(portElements({ addresses, ports }, network));
   const ofPort = (hostAddress: string, values: Partial<PortMapping> = {}): object =>
     ofPorts(mappingOf({ hostAddress, ...values }));
@@ -107,7 +108,8 @@ describe("the firewall's elements of a published port", () => {
 
   it("are of the family of the host address", () => {
     expect(ofPort("0.0.0.0")).to.deep.equal({ port4: { "tcp . 8080": "172.18.0.2 . 80" }, traffic4 });
-    expect(ofPort("::")).to.deep.equal({ port6: { "tcp . 8080": "fd00:18::2 . 80" }, traffic6 });
+    const proxied = { "ipv6 . tcp . 8080": "" };
+    expect(ofPort("::")).to.deep.equal({ port6: { "tcp . 8080": "fd00:18::2 . 80" }, traffic6, proxied });
   });
 
   it("name the one address of the host", () => {
@@ -138,9 +140,9 @@ describe("the firewall's elements of a published port", () => {
   });
 
   it("are one a port for a block that does not", () => {
-    expect(ofPort("::", { hostPort: 8000, containerPort: 80, count: 2 })).to.deep.equal({
-      port6: { "tcp . 8000": "fd00:18::2 . 80", "tcp . 8001": "fd00:18::2 . 81" },
-      traffic6: { ...traffic6, "fd00:18::2 . tcp . 81": "" },
+    expect(ofPort("0.0.0.0", { hostPort: 8000, containerPort: 80, count: 2 })).to.deep.equal({
+      port4: { "tcp . 8000": "172.18.0.2 . 80", "tcp . 8001": "172.18.0.2 . 81" },
+      traffic4: { ...traffic4, "172.18.0.2 . tcp . 81": "" },
     });
   });
 
@@ -149,19 +151,28 @@ describe("the firewall's elements of a published port", () => {
     const bound4 = { "127.0.0.1 . tcp . 8080": "172.18.0.2 . 80" };
     expect(ofPort("127.0.0.1")).to.deep.equal({ loopback4, bound4, traffic4 });
     const ports = [mappingOf({ hostAddress: "127.0.0.2", count: 5 })];
-    const proxied = networkOf({ options: { "tsnet.publish_policy": "host" } });
-    expect(plain(portElements({ addresses, ports }, proxied))).to.deep.equal({
-      loopback4: { "127.0.0.2 . tcp . 8080-8084": "" },
+    const { loopback4: proxied } = bySet(portElements({ addresses, ports }, hostPolicy));
+    expect({ ...proxied }).to.deep.equal({ "127.0.0.2 . tcp . 8080-8084": "" });
+  });
+
+  it("name what a socket passes on, port by port, instead of translating it", () => {
+    const only4 = { addresses: ["172.18.0.2/16"], ports: [mappingOf({ hostAddress: "::", count: 2 })] };
+    const proxied = { "ipv6 . tcp . 8080": "", "ipv6 . tcp . 8081": "" };
+    expect(plain(portElements(only4, network))).to.deep.equal({ proxied });
+    const ports = ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"].map((hostAddress) =>
+      mappingOf({ hostAddress, protocol: "udp" }),
+    );
+    expect(plain(portElements({ addresses, ports }, hostPolicy))).to.deep.equal({
+      proxied: { "ipv4 . udp . 8080": "", "ipv6 . udp . 8080": "" },
+      proxied4: { "192.0.2.1 . udp . 8080": "" },
+      proxied6: { "2001:db8::1 . udp . 8080": "" },
     });
   });
 
-  it("are none for what the kernel does not translate", () => {
-    expect(ofPort("::1")).to.deep.equal({});
-    const only4 = { addresses: ["172.18.0.2/16"], ports: [mappingOf({ hostAddress: "::" })] };
-    expect(portElements(only4, network)).to.deep.equal([]);
-    const host = networkOf({ ipv6, options: { "tsnet.publish_policy": "host" } });
-    const ports = ["0.0.0.0", "::", "192.0.2.1"].map((hostAddress) => mappingOf({ hostAddress }));
-    expect(portElements({ addresses, ports }, host)).to.deep.equal([]);
+  it("are none for what nobody serves", () => {
+    expect(ofPorts(mappingOf({ hostAddress: "::1", protocol: "sctp" }))).to.deep.equal({});
+    const only6 = { addresses: ["fd00:18::2/64"], ports: [mappingOf({ hostAddress: "192.0.2.1" })] };
+    expect(portElements(only6, network)).to.deep.equal([]);
   });
 
   it("that two ports share stay when one of them goes", () => {
