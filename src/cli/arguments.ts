@@ -104,7 +104,7 @@ function parseExplain(words: readonly string[], env: Environment): Command {
 }
 
 const common = (values: Values, env: Environment): Common => ({
-  socket: String(values["socket"] ?? (env["TSNET_ADMIN_SOCKET"] || defaultAdminSocket)),
+  socket: String(values["socket"] || env["TSNET_ADMIN_SOCKET"] || defaultAdminSocket),
   json: values["json"] === true,
 });
 

@@ -27,12 +27,13 @@ export class HeldPorts {
     return byAddress.filter(([held]) => addresses.some((address) => meet(held, address))).map(([, ports]) => ports);
   }
 
-  /** Whether a port of the block is among them. */
-  overlaps({ protocol, hostAddress, hostPort, count }: Block): boolean {
-    return this.at(protocol, [hostAddress]).some((ports) => {
-      for (let step = 0; step < count; step++) if (ports.has(hostPort + step)) return true;
-      return false;
-    });
+  /** The first port of the block that is among them. */
+  firstIn({ protocol, hostAddress, hostPort, count }: Block): number | undefined {
+    const inTheWay = this.at(protocol, [hostAddress]);
+    for (let port = hostPort; port < hostPort + count; port++) {
+      if (inTheWay.some((ports) => ports.has(port))) return port;
+    }
+    return undefined;
   }
 }
 

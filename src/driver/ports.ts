@@ -3,7 +3,7 @@ import type { Endpoint, Network, PortMapping } from "../plan/network.ts";
 import { type PortBinding, type PortOwner, planPorts, serving, type WantedPorts } from "../plan/ports.ts";
 import { HeldPorts } from "./held-ports.ts";
 import type { HostPort, Kernel } from "./kernel.ts";
-import { portConflict, portError } from "./port-error.ts";
+import { blockError, portConflict, portError } from "./port-error.ts";
 import { PortSearches } from "./port-searches.ts";
 import { type Piece, RestoredPorts } from "./restored-ports.ts";
 
@@ -98,6 +98,7 @@ export class Ports {
   }
 
   async #hold({ fixed, searches }: WantedPorts, publisher: Publisher): Promise<PortMapping[]> {
+    this.#refuseHeld(fixed);
     if (fixed.length > 0) await this.#reserve(fixed, publisher).catch((error) => fail(portError(fixed, error)));
     const taken = [...fixed];
     try {
@@ -107,6 +108,15 @@ export class Ports {
     } catch (error) {
       await this.release(taken).catch(() => {}); // then they are overdue
       throw error;
+    }
+  }
+
+  /** The kernel does not know of those that are recorded, and could not be held after a restart. */
+  #refuseHeld(blocks: readonly PortMapping[]): void {
+    for (const block of blocks) {
+      const port = this.#held.firstIn(block);
+      if (port === undefined) continue;
+      throw blockError({ ...block, hostPort: port }, { index: 0, port, errno: "EALREADY" }, undefined);
     }
   }
 

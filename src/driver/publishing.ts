@@ -1,8 +1,8 @@
-import { hasErrno } from "../errors.ts";
+import { hasErrno, TsnetError } from "../errors.ts";
 import { type Element, multihomedElements, openElements, portElements } from "../plan/firewall.ts";
 import type { Endpoint, PortMapping } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
-import { type PortBinding, satisfies, type WantedPorts } from "../plan/ports.ts";
+import { type PortBinding, type PortSearch, satisfies, type WantedPorts } from "../plan/ports.ts";
 import type { Collect } from "./address-claims.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Flows } from "./flows.ts";
@@ -129,23 +129,41 @@ export class Publishing {
 
   /**
    * Ports of ours in the way may be on their way out: then it waits for them. Or they belong to a container that died without a
-   * word: then they are freed, once.
+   * word: then they are freed. It tries again once.
    */
-  async #allocate(bindings: readonly PortBinding[], asker: Asker): Promise<PortMapping[]> {
-    const { ports, state, collect } = this.#needs;
+  async #allocate(
+    bindings: readonly PortBinding[],
+    asker: Asker & { readonly endpoint: Endpoint },
+  ): Promise<PortMapping[]> {
+    const { ports } = this.#needs;
     try {
       return await ports.allocate(bindings, asker);
     } catch (error) {
-      if (!hasErrno(error, "EALREADY")) throw error;
-      const wanted = new HeldPorts();
-      for (const mapping of ports.plan(bindings, asker).fixed) wanted.add(mapping);
-      const isInTheWay = (held: Pick<Endpoint, "ports">): boolean => held.ports.some((port) => wanted.overlaps(port));
-      const leaving = [...this.#leaving].filter(isInTheWay).map(({ done }) => done.then(...always));
-      const collected = [...state.endpoints()].filter(isInTheWay).map((holder) => collect(holder, "dead"));
-      const freed = await Promise.all([...leaving, ...collected]);
-      if (!freed.includes(true)) throw error;
+      if (!hasErrno(error, "EALREADY") && !(error instanceof TsnetError && error.code === "exhausted")) throw error;
+      const ends = this.#clear(ports.plan(bindings, asker), this.#others(asker.endpoint));
+      if (ends.length === 0) throw error;
+      await Promise.all(ends);
       return await ports.allocate(bindings, asker);
     }
+  }
+
+  /**
+   * Frees what can be freed of these ports, and of those of ranges.
+   * @param own endpoints of the same container: they live, and one with a lock may wait for ours
+   * @returns an end for each endpoint of ours that has some
+   */
+  #clear({ fixed, searches }: WantedPorts, own: readonly Endpoint[]): Promise<unknown>[] {
+    const { state, collect } = this.#needs;
+    const wanted = new HeldPorts();
+    for (const block of [...fixed, ...searches.flatMap(rangeBlocks)]) wanted.add(block);
+    const isInTheWay = ({ ports }: Pick<Endpoint, "ports">): boolean =>
+      ports.some((port) => wanted.firstIn(port) !== undefined);
+    return [
+      ...[...this.#leaving].filter(isInTheWay).map(({ done }) => done.catch(() => {})),
+      ...[...state.endpoints()]
+        .filter((holder) => isInTheWay(holder) && !own.includes(holder))
+        .map((holder) => collect(holder, "dead")),
+    ];
   }
 
   /**
@@ -193,4 +211,8 @@ const missingFrom = <T>(these: readonly T[], those: readonly T[]): T[] => {
   return those.filter((one) => !known.has(one));
 };
 
-const always = [(): boolean => true, (): boolean => true] as const;
+/** The whole of a range, at each address; none of the ephemeral range, which does not run out by a few that are dead. */
+const rangeBlocks = ({ protocol, addresses, first, last }: PortSearch) =>
+  first === 0
+    ? []
+    : addresses.map((hostAddress) => ({ protocol, hostAddress, hostPort: first, count: last - first + 1 }));

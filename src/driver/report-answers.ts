@@ -93,7 +93,7 @@ export interface Explanation {
   readonly verdict: {
     /**
      * "reaches" the container; "may reach" it, unless a rule of somebody else's that is listed in the steps drops it; "dropped";
-     * "host": it goes to the host's own programs, whose rules (INPUT) decide.
+     * "host": it goes to the host's own programs, whose rules (INPUT) decide, or to whom Docker's own rules translate it.
      */
     readonly result: "reaches" | "may reach" | "dropped" | "host";
     readonly why: string;

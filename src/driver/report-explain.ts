@@ -13,6 +13,7 @@ import {
   originOf,
 } from "./report-origin.ts";
 import { type Candidate, candidatesFor, explainHostPort } from "./report-published.ts";
+import { answer } from "./report-steps.ts";
 
 /** What is asked. */
 export interface ExplainQuery {
@@ -43,6 +44,7 @@ export function explainPort(query: ExplainQuery, facts: ExplainFacts): ExplainAn
     const endpoint = endpointAt(address, facts.endpoints);
     const network = endpoint && facts.networks.get(endpoint.network);
     if (endpoint === undefined || network === undefined) {
+      if (to === null) return explainLost(address, origin);
       throw new TsnetError(
         "invalid",
         `to=${address.text}: no link of this host has this address, and no container of tsnet`,
@@ -52,6 +54,13 @@ export function explainPort(query: ExplainQuery, facts: ExplainFacts): ExplainAn
   };
   const answers = (to === null ? destinations(origin, candidates, facts) : [to]).map(explain);
   return { protocol, port, from: from?.text ?? null, answers };
+}
+
+/** An address that a port is published on, and that the host had then. */
+function explainLost(address: Ip, origin: Origin): Explanation {
+  const { steps, end } = answer(address, origin);
+  steps.push({ at: "kernel", text: "what comes for an address of nobody's here is not translated" });
+  return end("dropped", `no link of this host has ${address.text}`);
 }
 
 /** The host addresses to explain where none was named: those of the mappings, or the host's main one if there are none. */

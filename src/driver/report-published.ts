@@ -95,6 +95,7 @@ function explainTranslated(
   const there = facts.firewall?.elements[set]?.[key];
   if (there !== data) {
     steps.push({ at, text: `${problem(element, there, facts)}; being repaired` });
+    if (servingOf(candidate).target !== null) return explainProxied(question, candidate, answering);
     return end("dropped", "until the element is back, the socket that holds the port drops what comes");
   }
   const target = targetOf(element, candidate, question.port);
@@ -211,7 +212,8 @@ function explainUnpublished(
     const where = formatAddress(candidate.mapping.hostAddress, port);
     steps.push({ at: "records", text: `it is published on ${where} alone, for ${nameOf(candidate)}` });
   }
-  return end("host", "what listens on the host gets it, if the host's INPUT lets it in");
+  const others = "or Docker translates it, if a container on a network of Docker's own publishes it";
+  return end("host", `what listens on the host gets it, if the host's INPUT lets it in; ${others}`);
 }
 
 const nameOf = ({ endpoint, network }: Candidate): string =>

@@ -22,6 +22,7 @@ export class RestoredPorts {
   readonly #kernel: Pick<Kernel, "reservePorts" | "releasePorts">;
   /** What is held of blocks that could not be held whole. */
   readonly #parts = new Map<string, HostPort[]>();
+  /** Some of them may have been taken since. */
   #lost: readonly Piece[] = [];
 
   constructor(kernel: Pick<Kernel, "reservePorts" | "releasePorts">) {
@@ -57,13 +58,17 @@ export class RestoredPorts {
    * @returns whether some of it is held now
    */
   async retry(): Promise<boolean> {
-    if (this.#lost.length === 0) return false;
+    const isWanted = ({ whole }: Piece): boolean => this.#parts.has(keyOf(whole));
+    const pieces = this.#lost.filter(isWanted);
     const held: Piece[] = [];
-    const lost = await this.#holdAll(this.#lost, held);
+    const lost: Piece[] = [];
+    for (let n = 0; n < pieces.length; n += blocksAtOnce) {
+      lost.push(...(await this.#holdAll(pieces.slice(n, n + blocksAtOnce), held)));
+    }
+    this.#lost = lost;
     // blocks may have been taken meanwhile
-    this.#lost = lost.filter(({ whole }) => this.#parts.has(keyOf(whole)));
     for (const { whole, port } of held) this.#parts.get(keyOf(whole))?.push(port);
-    const unwanted = held.filter(({ whole }) => !this.#parts.has(keyOf(whole)));
+    const unwanted = held.filter((piece) => !isWanted(piece));
     if (unwanted.length > 0) await this.#kernel.releasePorts(unwanted.map(({ port }) => port));
     return held.length > unwanted.length;
   }
@@ -75,7 +80,6 @@ export class RestoredPorts {
     const parts = this.#parts.get(key);
     if (parts === undefined) return undefined;
     this.#parts.delete(key);
-    this.#lost = this.#lost.filter((lost) => keyOf(lost.whole) !== key);
     return parts;
   }
 

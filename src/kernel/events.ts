@@ -11,7 +11,7 @@ import { aliasPrefix, removalGroup } from "./links.ts";
 import type { Message } from "./netlink/codec.ts";
 import { netlinkRoute, route, rtm, rtnlgrp } from "./netlink/constants.ts";
 import { decodeAddress, decodeLink, decodeRoute, familyOf } from "./netlink/messages.ts";
-import { NetlinkSocket } from "./netlink/socket.ts";
+import { NetlinkSocket, setReceiveBuffer } from "./netlink/socket.ts";
 
 /** Room for some thousand messages; beyond it the kernel says ENOBUFS. */
 const queueBytes = 4 << 20;
@@ -27,7 +27,7 @@ export class LinkEvents {
   /** @throws TsnetError "kernel" */
   constructor() {
     try {
-      this.#socket.setReceiveBuffer(queueBytes);
+      setReceiveBuffer(this.fd, queueBytes);
       for (const group of Object.values(rtnlgrp)) this.#socket.join(group);
     } catch (error) {
       this.close();
@@ -59,7 +59,7 @@ export class LinkEvents {
       }
     }
     if (lost) {
-      this.#told.clear(); // the next messages are told of, whether they are new or not
+      this.#forget();
       return [{ what: "everything" }];
     }
     return [...last.values(), ...(addresses ? [{ what: "addresses" } as const] : [])];
@@ -80,6 +80,11 @@ export class LinkEvents {
 
   close(): void {
     this.#socket.close();
+  }
+
+  /** How the links are is not known any more: the next message of each is told of, whether it is new or not. */
+  #forget(): void {
+    for (const link of this.#told.values()) this.#told.set(link.index, { ...link, name: "" });
   }
 
   /** undefined for what is none of our concern, and for a link that is as it was told of. */

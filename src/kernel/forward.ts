@@ -19,6 +19,9 @@ const lockSeconds = 5;
 /** How long a program may take in all; it is killed then. */
 const timeoutMs = 8000;
 
+/** More than `-S` prints of any chain that iptables can still work with. */
+const outputBytes = 64 << 20;
+
 /** What iptables says if the chain or the rule is not there (man 8 iptables: "1 ... errors", so the text decides). */
 const absent =
   /No chain\/target\/match by that name|does a matching rule exist|does a chain named|Bad rule|does not exist/;
@@ -120,8 +123,9 @@ const execute = promisify(execFile);
 /** What the program prints. errno ENOENT: it is not installed. */
 async function run(program: IptablesProgram, words: readonly string[]): Promise<string> {
   const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` };
+  const options = { env, timeout: timeoutMs, maxBuffer: outputBytes };
   try {
-    return (await execute(program, ["-w", String(lockSeconds), ...words], { env, timeout: timeoutMs })).stdout;
+    return (await execute(program, ["-w", String(lockSeconds), ...words], options)).stdout;
   } catch (error) {
     const failure = error as NodeJS.ErrnoException & { readonly stderr?: string; readonly killed?: boolean };
     const said = failure.killed ? `no end after ${timeoutMs} ms` : failure.stderr?.trim() || failure.message;

@@ -15,6 +15,9 @@ export interface PollEntry {
 /** POLLIN of include/uapi/asm-generic/poll.h: there is something to read, or an error to fetch. */
 export const pollIn = 1;
 
+/** MSG_DONTWAIT of include/linux/socket.h. */
+export const msgDontwait = 0x40;
+
 /** AF_… of include/linux/socket.h. */
 export const addressFamily = { unspec: 0, inet: 2, bridge: 7, inet6: 10, netlink: 16 } as const;
 
@@ -129,10 +132,13 @@ export async function sendAsync(fd: number, data: Uint8Array): Promise<number> {
   return sent < 0 ? send(fd, data) : sent;
 }
 
-/** recv on a thread of Node's pool, which it occupies until something comes. */
+/**
+ * recv on a thread of Node's pool, which it occupies until something comes.
+ * @throws TsnetError "kernel", with errno EAGAIN for an error that the kernel tells of once
+ */
 export async function recvAsync(fd: number, buffer: Uint8Array, flags = 0): Promise<number> {
   const received = await onPool((done) => raw.recv.async(fd, buffer, buffer.length, flags, done));
-  return received < 0 ? recv(fd, buffer, flags) : received;
+  return received < 0 ? recv(fd, buffer, flags | msgDontwait) : received;
 }
 
 const onPool = (call: (done: (error: unknown, result: number) => void) => void): Promise<number> =>

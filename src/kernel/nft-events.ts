@@ -4,16 +4,15 @@
  */
 import { hasErrno } from "../errors.ts";
 import { dockerTable } from "../plan/forward.ts";
-import { addressFamily, bindBytes, close, recv, setsockoptInt, socket } from "./libc.ts";
+import { addressFamily, bindBytes, close, recv, socket } from "./libc.ts";
+import { setReceiveBuffer } from "./netlink/socket.ts";
 
 /** SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_NETFILTER, and NFNLGRP_NFTABLES as a bit of sockaddr_nl's groups. */
 const rawSocket = 3 | 0o4000 | 0o2000000;
 const netlinkNetfilter = 12;
 const groupNftables = 1 << (7 - 1);
 
-/** SOL_SOCKET, SO_RCVBUFFORCE; and MSG_TRUNC, with which recv returns the full length. */
-const socketLevel = 1;
-const receiveBufferForce = 33;
+/** MSG_TRUNC, with which recv returns the full length. */
 const msgTrunc = 0x20;
 
 /** Room for some thousand notifications; beyond it the kernel says ENOBUFS. */
@@ -68,7 +67,7 @@ export class NftEvents {
   constructor() {
     this.fd = socket(addressFamily.netlink, rawSocket, netlinkNetfilter);
     try {
-      setsockoptInt(this.fd, socketLevel, receiveBufferForce, queueBytes);
+      setReceiveBuffer(this.fd, queueBytes);
       bindBytes(this.fd, new Uint8Array(Uint32Array.of(addressFamily.netlink, 0, groupNftables).buffer));
     } catch (error) {
       close(this.fd);

@@ -31,6 +31,7 @@ export class Thread<Calls extends CallsOf<Calls>, Event = never> {
   #lastId = 0;
   /** Why no call can be made any more. */
   #end: TsnetError | undefined;
+  #hasEnded = false;
 
   /** Calls may be made at once: they wait until the thread is up. */
   constructor(options: ThreadOptions<Event>) {
@@ -79,6 +80,7 @@ export class Thread<Calls extends CallsOf<Calls>, Event = never> {
     if (this.#end) return;
     this.#end = new TsnetError("kernel", `${this.#options.name} is closed`);
     await after;
+    if (this.#hasEnded) return;
     await new Promise((resolve, reject) => this.#send("close", [], { resolve, reject }));
     await this.#worker.terminate();
   }
@@ -107,6 +109,7 @@ export class Thread<Calls extends CallsOf<Calls>, Event = never> {
     const error = new TsnetError("kernel", `${this.#options.name} has ended: restart tsnet`, { cause });
     for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
+    this.#hasEnded = true;
     if (this.#end) return;
     this.#end = error;
     this.#ready.reject(error);

@@ -149,14 +149,21 @@ function linkNames(value: string): string[] {
   return names.every(isLinkName) ? [...new Set(names)] : fail("expected names of links, with colons in between");
 }
 
-/** Less those that lie within others, since the kernel refuses overlapping intervals. Two subnets share all of one, or nothing. */
+/**
+ * In order, less those that lie within others, since the kernel refuses overlapping intervals. Two subnets share all of one, or
+ * nothing.
+ */
 function sources(value: string): string[] {
-  const all = value.split(",").map(parseSource);
-  const texts = all
-    .filter((one) => !all.some((other) => other.text !== one.text && containsCidr(other, one)))
-    .map(({ text }) => text);
-  return [...new Set(texts)];
+  const widest: Cidr[] = [];
+  for (const one of value.split(",").map(parseSource).sort(byPlace)) {
+    const last = widest.at(-1);
+    if (last === undefined || !containsCidr(last, one)) widest.push(one);
+  }
+  return widest.map(({ text }) => text);
 }
+
+/** Those that begin at the same address: the widest first. */
+const byPlace = (a: Cidr, b: Cidr): number => a.family - b.family || Number(a.base - b.base) || a.prefix - b.prefix;
 
 function parseSource(text: string): Cidr {
   if (text === "") fail("expected subnets or addresses, with commas in between");

@@ -168,11 +168,18 @@ function planSearches(placed: readonly Placed[]): PortSearch[] {
   return [...groups.values()]
     .flatMap((group): PortSearch[] => {
       const [{ protocol, containerPort, hostPort, hostPortEnd }] = group as [Placed];
-      const addresses = [...new Set(group.flatMap((binding) => binding.addresses))].sort();
+      const addresses = withoutCovered(group.flatMap((binding) => binding.addresses)).sort();
       const last = hostPort === 0 ? 0 : hostPortEnd;
       return addresses.length === 0 ? [] : [{ protocol, containerPort, addresses, first: hostPort, last }];
     })
     .sort(bySearchOrder);
+}
+
+/** Less those that another one stands for: no port is free at both. */
+function withoutCovered(addresses: readonly string[]): string[] {
+  const all = new Set(addresses);
+  const wildcardOf = (address: string): string => (address.includes(":") ? "::" : "0.0.0.0");
+  return [...all].filter((address) => address === wildcardOf(address) || !all.has(wildcardOf(address)));
 }
 
 const protocols: readonly string[] = ["tcp", "udp", "sctp"];

@@ -204,9 +204,9 @@ export async function portFigures(host: Host): Promise<Figure[]> {
   for (const driver of drivers) await createNetwork(host, driver, `ports-${driver}`);
   const fillers = 4;
   const started = [
-    ...(await startFigures(host, "1 port", range(1), [1.0, 0.75], 2)),
-    ...(await startFigures(host, "50 ports", scattered(50), [0.35, 0.06], 1)),
-    ...(await startFigures(host, "a range of 200 ports", range(200), [0.15], 1)),
+    ...(await startFigures(host, "1 port", range(1), [1.0, 0.75], 40)),
+    ...(await startFigures(host, "50 ports", scattered(50), [0.35, 0.06], 10)),
+    ...(await startFigures(host, "a range of 200 ports", range(200), [0.15], 5)),
   ];
   await createFillers(host, fillers);
   const figures = [

@@ -1,11 +1,12 @@
 /** A netlink socket: requests with their answers, one after another, and multicast messages. man 7 netlink. */
-import { TsnetError } from "../../errors.ts";
+import { hasErrno, TsnetError } from "../../errors.ts";
 import {
   addressFamily,
   bindBytes,
   close,
   describeErrno,
   errnoName,
+  msgDontwait,
   recv,
   recvAsync,
   send,
@@ -17,9 +18,8 @@ import { decodeAttributes, decodeMessages, encodeMessage, type Message, type Req
 import { netlinkOption, nftMessageNames, nlm, nlmsg, nlmsgerrAttr, rtmNames } from "./constants.ts";
 import { inNamespace } from "./in-namespace.ts";
 
-/** SOCK_RAW | SOCK_CLOEXEC, MSG_DONTWAIT, MSG_TRUNC of the C library's headers. */
+/** SOCK_RAW | SOCK_CLOEXEC, MSG_TRUNC of the C library's headers. */
 const sockRaw = 0x80003;
-const msgDontwait = 0x40;
 const msgTrunc = 0x20;
 
 /** SOL_SOCKET, SO_RCVBUF, SO_RCVBUFFORCE of include/uapi/asm-generic/socket.h. */
@@ -120,16 +120,6 @@ export class NetlinkSocket {
     setsockoptInt(this.fd, netlinkOption.level, netlinkOption.addMembership, group);
   }
 
-  /** Sets the size of the receive buffer in bytes, beyond net.core.rmem_max where this process may. */
-  setReceiveBuffer(bytes: number): void {
-    try {
-      setsockoptInt(this.fd, socketLevel, receiveBufferForce, bytes);
-    } catch (error) {
-      if (!(error instanceof TsnetError && error.errno === "EPERM")) throw error;
-      setsockoptInt(this.fd, socketLevel, receiveBuffer, bytes);
-    }
-  }
-
   /**
    * The multicast messages of one datagram; undefined if there is none now. Their payloads are valid until the next call.
    * @throws TsnetError "kernel" with errno ENOBUFS if messages were lost
@@ -196,6 +186,16 @@ export class NetlinkSocket {
     } catch (error) {
       if (!(error instanceof TsnetError && error.errno === "ENOPROTOOPT")) throw error;
     }
+  }
+}
+
+/** Sets the size of a socket's receive buffer in bytes, beyond net.core.rmem_max where this process may: not in a user namespace. */
+export function setReceiveBuffer(fd: number, bytes: number): void {
+  try {
+    setsockoptInt(fd, socketLevel, receiveBufferForce, bytes);
+  } catch (error) {
+    if (!hasErrno(error, "EPERM")) throw error;
+    setsockoptInt(fd, socketLevel, receiveBuffer, bytes);
   }
 }
 

@@ -71,7 +71,7 @@ export class UdpProxy {
     const fd = connectTo(port.destination.target, "udp");
     if (fd === undefined) return undefined;
     const id = this.#options.poller.add(fd, epollEvents.in, () => this.#answer(client));
-    const client: UdpClient = { fd, id, peer, port, usedAt: 0 };
+    const client: UdpClient = { fd, id, peer, port, usedAt: Number.NEGATIVE_INFINITY };
     port.clients.set(peer.key, client);
     port.connections++;
     return client;

@@ -77,6 +77,17 @@ describe("forward", () => {
       expect(planForward(observed, mark)).to.deep.equal([]);
     });
 
+    it("reads a chain however long it is", () => {
+      const shell = `{ echo '*filter'; seq -f '-A FORWARD -p tcp --dport %.0f -m comment --comment "a rule of many" -j DROP' 20000
+        echo COMMIT; } | iptables-nft-restore
+        $NODE "$1"`;
+      const script = observe.replace(
+        "JSON.stringify(await observeForward())",
+        '(await observeForward())["iptables-nft"].length',
+      );
+      expect(inNewNamespace(shell, script)).to.equal("20001\n");
+    });
+
     it("leaves out programs that are not installed", () => {
       expect(inNewNamespace('mount -t tmpfs none /usr/sbin; $NODE "$1"', observe)).to.equal("{}\n");
     });

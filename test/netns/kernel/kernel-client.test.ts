@@ -7,6 +7,7 @@ import type { Kernel } from "../../../src/driver/kernel.ts";
 import { explain, TsnetError } from "../../../src/errors.ts";
 import { KernelClient } from "../../../src/kernel/kernel-client.ts";
 import { Rtnetlink } from "../../../src/kernel/netlink/rtnetlink.ts";
+import { Thread } from "../../../src/kernel/thread.ts";
 import type { Op } from "../../../src/plan/op.ts";
 import { expectNoLeftovers, ip, ipJson } from "../../support/netns.ts";
 
@@ -178,6 +179,15 @@ describe("KernelClient", () => {
     }
     expect(exits).to.deep.equal([first]);
     await dying.close();
+  });
+
+  it("is closed, too, when its thread dies meanwhile", async () => {
+    const program = new URL("../../support/dying-kernel-worker.ts", import.meta.url);
+    const options = { settings: undefined, resourceLimits: {}, onEnd: () => {} };
+    const thread = new Thread<{ observe(): void }>({ name: "a thread", program, ...options });
+    const last = errorOf(thread.call("observe"));
+    await thread.close(last.then(() => {}));
+    expect(explain(await last)).to.equal("a thread has ended: restart tsnet: out of luck");
   });
 
   it("does not open a second time on one host", async () => {

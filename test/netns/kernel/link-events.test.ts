@@ -17,6 +17,14 @@ describe("link events", () => {
       expect(events.read()).to.deep.equal([{ what: "everything" }]);
       ip("link add docker0 type bridge");
       expect(events.read().map((change) => change.what === "link" && change.link.name)).to.deep.equal(["docker0"]);
+      execFileSync("ip", ["-batch", "-"], { input: changes.join("") });
+      expect(events.read()).to.deep.equal([{ what: "everything" }]);
+      ip("addr add 192.0.2.1/24 dev docker0");
+      ip("addr del 192.0.2.1/24 dev docker0");
+      expect(events.read()).to.deep.equal([{ what: "addresses" }]);
+      ip("link set docker0 mtu 1400");
+      ip("link set docker0 mtu 1500");
+      expect(events.read().map((change) => change.what)).to.deep.equal(["link"]);
     } finally {
       events.close();
     }

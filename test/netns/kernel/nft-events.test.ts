@@ -130,6 +130,15 @@ describe("nft events", () => {
     });
   }
 
+  it("are told in a user namespace, too, which may not have a large buffer", () => {
+    const script = `const { NftEvents } = await import("${new URL("../../../src/kernel/nft-events.ts", import.meta.url)}");
+      const events = new NftEvents();
+      (await import("node:child_process")).execFileSync("nft", ["add table inet tsnet"]);
+      console.log(JSON.stringify(events.read()));`;
+    const words = ["--user", "--map-root-user", "--net", process.execPath, "-e", script];
+    expect(JSON.parse(execFileSync("unshare", words, { encoding: "utf8" }))).to.deep.equal(firewall);
+  });
+
   it("says so when notifications were lost", () => {
     const elements = Array.from(
       { length: 40_000 },

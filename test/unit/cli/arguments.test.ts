@@ -26,6 +26,7 @@ describe("the command line of tsnet", () => {
   it("takes the socket from the environment, unless it is given", () => {
     expect(parse("ports", { TSNET_ADMIN_SOCKET: "/e" })).to.have.property("socket", "/e");
     expect(parse("ports", { TSNET_ADMIN_SOCKET: "" })).to.have.property("socket", socket);
+    expect(parse("ports --socket=", {})).to.have.property("socket", socket);
     expect(parse("ports --socket /a", { TSNET_ADMIN_SOCKET: "/e" })).to.have.property("socket", "/a");
   });
 

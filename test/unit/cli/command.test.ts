@@ -135,7 +135,7 @@ describe("the command tsnet", () => {
 
   it("ends without a word when its reader has seen enough, and with 1 when the answer cannot be written", async () => {
     const [piped, full] = await Promise.all(
-      ["| true; exit ${PIPESTATUS[0]}", "> /dev/full"].map((end) => attempt(["bash", "-c", `${program} --help ${end}`])),
+      ["| true", "> /dev/full"].map((end) => attempt(["bash", "-o", "pipefail", "-c", `${program} --help ${end}`])),
     );
     expect(piped).to.deep.equal({ code: 0, stdout: "", stderr: "" });
     expect(full).to.deep.equal({ code: 1, stdout: "", stderr: "tsnet: ENOSPC: no space left on device, write\n" });

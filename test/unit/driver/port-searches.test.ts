@@ -109,6 +109,15 @@ describe("ports of the host that are looked for", () => {
     expect(calls()).to.equal(10);
   });
 
+  it("at an address and at all addresses are one, which is there at that address too", async () => {
+    const given = await allocate(bindingOf(0), bindingOf(0, { hostAddress: "127.0.0.1" }));
+    expect(given).to.deep.equal(["0.0.0.0 32768"]);
+    const range = [undefined, "0.0.0.0", "192.0.2.1"].map((hostAddress) =>
+      bindingOf(8000, { hostPortEnd: 8001, ...(hostAddress && { hostAddress }) }),
+    );
+    expect(await allocate(...range)).to.deep.equal(["0.0.0.0 8000"]);
+  });
+
   it("of a range are the first one free, until there is none", async () => {
     const range = (containerPort: number) => bindingOf(8000, { hostPortEnd: 8002, containerPort });
     world.foreignPorts.add("tcp 0.0.0.0 8000");

@@ -200,6 +200,7 @@ describe("the explanation of a published port", () => {
     const facts = factsOf({ ...all, endpoints: [{ ...server, ports: [mappingOf({ hostAddress: "127.0.0.1" })] }] });
     const { verdict, steps } = only(explain("198.51.100.7 > 192.0.2.1", facts));
     expect(verdict.result).to.equal("host");
+    expect(verdict.why).to.match(/^what listens on the host gets it, .*; or Docker translates it, /);
     expect(steps.map(({ text }) => text)).to.include(
       "it is published on 127.0.0.1:8080 alone, for endpoint e10000000000 of network a10000000000",
     );
@@ -250,6 +251,24 @@ describe("the explanation of a published port", () => {
       at: "inet tsnet, bridges",
       text: `${web.bridge} is missing in the kernel; being repaired`,
     });
+  });
+
+  it("sees that the proxy, where there is one, takes what the kernel does not translate", () => {
+    const dual = { ...web, ...networkOf({ ipv6 }) };
+    const addresses = ["172.18.0.2/16", "fd00:18::2/64"];
+    const endpoints = [{ ...server, addresses, ports: [mappingOf({ hostAddress: "::" })] }];
+    const facts = factsOf({ networks: [dual], endpoints, change: () => undefined });
+    const { verdict, steps } = only(explain("2001:db8:1::7 > 2001:db8::1", facts));
+    expect(verdict.result).to.equal("may reach");
+    expect(steps[1]?.text).to.equal("the table is missing in the kernel; being repaired");
+    expect(steps.at(-1)?.text).to.match(/^passed on to \[fd00:18::2\]:80,/);
+  });
+
+  it("says that nobody reaches an address that the host has lost", () => {
+    const ports = ["203.0.113.9", "192.0.2.1"].map((hostAddress) => mappingOf({ hostAddress }));
+    const [lost, kept] = explain("*", factsOf({ ...all, endpoints: [{ ...server, ports }] }));
+    expect(lost?.verdict).to.deep.equal({ result: "dropped", why: "no link of this host has 203.0.113.9" });
+    expect(kept?.verdict.result).to.equal("reaches");
   });
 
   it("lists what comes before tsnet's rule in DOCKER-USER, and what the verdict depends on then", () => {

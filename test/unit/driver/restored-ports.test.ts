@@ -1,15 +1,15 @@
 import { expect } from "chai";
 import type { Kernel } from "../../../src/driver/kernel.ts";
 import { Ports } from "../../../src/driver/ports.ts";
-
+import { explain } from "../../../src/errors.ts";
 import type { Endpoint, PortMapping } from "../../../src/plan/network.ts";
-
 import { Faults } from "../../support/faults.ts";
-import { endpointOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
+import { bindingOf, endpointOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
 const network = networkOf({ ipv6 });
 const endpoint = endpointOf();
+const asker = { endpoint, network, noProxy6To4: true };
 
 describe("ports of the host after a restart", () => {
   let world: World;
@@ -90,6 +90,25 @@ describe("ports of the host after a restart", () => {
     expect(held()).to.deep.equal([]);
   });
 
+  it("are not given to another while they are not held", async () => {
+    for (const port of [81, 8001]) world.foreignPorts.add(`tcp 0.0.0.0 ${port}`);
+    const [single, block] = [mappingOf({ hostPort: 81 }), mappingOf({ hostPort: 8000, count: 3 })];
+    await restore(single, block);
+    world.foreignPorts.clear();
+    const allocate = (...hostPorts: number[]): Promise<string> =>
+      ports
+        .allocate(
+          hostPorts.map((port) => bindingOf(port, { containerPort: port })),
+          asker,
+        )
+        .then(() => "held", explain);
+    expect(await allocate(81)).to.equal("Bind for 0.0.0.0:81 failed: port is already allocated");
+    expect(await allocate(7999, 8000, 8001)).to.equal("Bind for 0.0.0.0:8000 failed: port is already allocated");
+    expect(await ports.repair()).to.equal(true);
+    await ports.release([single, block]);
+    expect(await allocate(81, 8001)).to.equal("held");
+  });
+
   it("are 10,000, held by few calls, also if some are taken", async () => {
     world.foreignPorts.add("tcp 0.0.0.0 5000");
     const endpoints = Array.from({ length: 100 }, (_, n) => ({
@@ -102,6 +121,25 @@ describe("ports of the host after a restart", () => {
     expect(held()).to.have.length(9999);
     expect(calls()).to.be.lessThan(30);
   });
+
+  it("are let go of at once, and tried again by small calls, when thousands of them are not held", async () => {
+    const mappings = Array.from({ length: 4000 }, (_, n) => mappingOf({ hostPort: 1 + n, containerPort: 5000 - n }));
+    void faults.arm({ kind: "from", at: 1, errno: "EMFILE" });
+    await restore(...mappings);
+    const reserve = kernel.reservePorts;
+    let most = 0;
+    kernel.reservePorts = (blocks) => {
+      most = Math.max(most, blocks.length);
+      return reserve(blocks);
+    };
+    await ports.repair();
+    expect(most).to.equal(500);
+    faults.disarm();
+    const startedAt = performance.now();
+    await ports.release(mappings);
+    expect(performance.now() - startedAt).to.be.lessThan(100);
+    expect(await ports.repair()).to.equal(false);
+  }).timeout(10_000);
 
   it("are each tried where the kernel refuses for a reason that names none", async () => {
     const mappings = Array.from({ length: 8 }, (_, n) => mappingOf({ hostPort: 80 + n }));

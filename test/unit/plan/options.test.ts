@@ -40,6 +40,11 @@ const understood: [key: string, value: string, options: BridgeOptions][] = [
   [publishFrom, "192.0.2.9,::1", { publishFrom: ["192.0.2.9/32", "::1/128"] }],
   [publishFrom, "10.1.0.0/16,10.0.0.0/8,10.2.3.4,10.0.0.0/8", { publishFrom: ["10.0.0.0/8"] }],
   [publishFrom, "0.0.0.0/0,10.0.0.0/8,fd00::/8", { publishFrom: ["0.0.0.0/0", "fd00::/8"] }],
+  [
+    publishFrom,
+    "2001:db8::1,10.9.0.0/16,10.2.0.0/16",
+    { publishFrom: ["10.2.0.0/16", "10.9.0.0/16", "2001:db8::1/128"] },
+  ],
   [publishFrom, "10.0.0.0/9,10.128.0.0/9", { publishFrom: ["10.0.0.0/9", "10.128.0.0/9"] }],
   [mtu, "0", {}],
   [mtu, "68", { mtuBytes: 68 }],

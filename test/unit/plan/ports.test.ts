@@ -163,9 +163,10 @@ describe("what is held for bindings", () => {
   });
 
   it("is one search for a container port at several addresses, so that all have the same host port", () => {
-    const bindings = [bindingOf(0), pair(0, 80, { hostAddress: "127.0.0.1" }), bindingOf(0, { protocol: "udp" })];
-    expect(plan(...bindings).searches).to.deep.equal([
-      { protocol: "tcp", containerPort: 80, addresses: ["0.0.0.0", "127.0.0.1"], first: 0, last: 0 },
+    const at = (hostAddress: string): PortBinding => bindingOf(0, { hostAddress });
+    const udp = [bindingOf(0, { protocol: "udp" }), bindingOf(0, { protocol: "udp", hostAddress: "127.0.0.1" })];
+    expect(plan(at("127.0.0.2"), at("127.0.0.1"), ...udp).searches).to.deep.equal([
+      { protocol: "tcp", containerPort: 80, addresses: ["127.0.0.1", "127.0.0.2"], first: 0, last: 0 },
       { protocol: "udp", containerPort: 80, addresses: ["0.0.0.0"], first: 0, last: 0 },
     ]);
   });

@@ -192,6 +192,14 @@ describe("UDP ports that are passed on", () => {
     expect(await clients[0].ask("x")).not.to.equal(first);
   });
 
+  it("know a client from its first datagram on, however young this thread is", async () => {
+    await Peer.bind((data) => data);
+    open({ maxClients: 1, idleMs: 200 * performance.now() }).reserve([udp(), udp({ port: 9501 })]);
+    const held = descriptors();
+    for (const port of [9500, 9501]) await (await Peer.connect(port)).ask("x");
+    expect(descriptors()).to.equal(held + 2 + 1);
+  });
+
   it("end with the port, which is free then", async () => {
     await Peer.bind((data) => data);
     open().reserve([udp(), udp({ port: 9501 })]);
