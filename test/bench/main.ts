@@ -30,9 +30,14 @@ async function measure(chosen: readonly Part[]): Promise<{ figures: Figure[]; do
   await host.plugin.start();
   await host.dockerd.start();
   await loadImage(host);
+  const resident = [residentMib(host)];
+  while (resident.length < 3) {
+    await host.plugin.restart();
+    resident.push(residentMib(host));
+  }
   const idle: Figure = {
-    ...{ name: "resident memory, idle", unit: "MiB", tsnet: [residentMib(host)] },
-    limit: { of: "max", value: 110 },
+    ...{ name: "resident memory, idle", unit: "MiB", tsnet: resident },
+    limit: { of: "median", value: 110 },
   };
   await host.plugin.stop();
   await host.plugin.start({ ...stall.settings, TSNET_LOG_LEVEL: "debug" });
@@ -70,5 +75,9 @@ What is behind them:
 * Connecting a running container is four calls through a socket where Docker's own driver is called in its own process. The rest,
   moving the link into the container, is dockerd's work for both, and most of the time. A container's start is within the noise of
   the bridge's: 0.97 to 1.01 in repeated runs.
+* All published ports of a container are one nftables transaction, and a range is one element. Docker's bridge adds several rules and
+  a process for each port, and its rules are a list that each new connection walks.
+* A published port is one or two sockets in the kernel, and about 1 KiB in the plugin. Of the 20,000 mappings half are sctp, which
+  takes no socket here: a process may have 20,000 open files on the machine of this page.
 `;
 if (chosen.length === 0) writeFileSync(page, text);
