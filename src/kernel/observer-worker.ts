@@ -2,4 +2,4 @@
 import { ObserverCalls } from "./observer-calls.ts";
 import { serve } from "./serve.ts";
 
-serve(new ObserverCalls());
+serve(() => new ObserverCalls());

@@ -9,8 +9,14 @@ interface Calls {
 /** Sends a message to the main thread. */
 export const post = <Event>(message: Message<Event>): void => parentPort?.postMessage(message);
 
-/** Answers the main thread's calls, and says that it is ready to. `close` waits for those that run. */
-export function serve(calls: Calls): void {
+/**
+ * Answers the main thread's calls, and says that it is ready to. `close` waits for those that run. Does nothing where the module
+ * of a thread is loaded by something else, such as src/start.ts, which compiles it.
+ * @param open gives undefined when it has told why there is nothing to serve
+ */
+export function serve(open: () => Calls | undefined): void {
+  const calls = parentPort === null ? undefined : open();
+  if (calls === undefined) return;
   const running = new Set<Promise<void>>();
   parentPort?.on("message", (request: Request) => {
     const before = request.call === "close" ? Promise.all(running) : undefined;

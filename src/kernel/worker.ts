@@ -20,5 +20,4 @@ function open(): KernelCalls | undefined {
   }
 }
 
-const calls = open();
-if (calls) serve(calls);
+serve(open);

@@ -4,4 +4,4 @@ import type { KernelSettings } from "../calls.ts";
 import { serve } from "../serve.ts";
 import { PortCalls } from "./calls.ts";
 
-serve(new PortCalls(workerData as KernelSettings));
+serve(() => new PortCalls(workerData as KernelSettings));
