@@ -47,13 +47,13 @@ const enterScript = `
   mkdir /mnt/upper /mnt/work /mnt/root
   mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
   cd /mnt/root
-  mkdir -p "./$clone" "./$work"
-  mount --bind "$clone" "./$clone"
-  mount --bind "$work" "./$work"
   mount -t proc proc proc
   mount --rbind /sys sys
   mount -t tmpfs -o mode=755 tmpfs run
   mount -t tmpfs -o mode=1777 tmpfs tmp
+  mkdir -p "./$clone" "./$work" # either may be below /tmp
+  mount --bind "$clone" "./$clone"
+  mount --bind "$work" "./$work"
   ${ownDevices(".")}
   pivot_root . .
   umount -l .
