@@ -5,6 +5,7 @@ import { enableUfw, machineFirewallFiles, noDuplicateCheck, startFirewalld } fro
 import type { Host } from "../support/host.ts";
 import { client, hostNetwork } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
+import { until } from "../support/poll.ts";
 import { answers, ask, type Place, type Protocol } from "../support/probe.ts";
 
 const protocols: readonly Protocol[] = ["tcp", "udp"];
@@ -158,6 +159,13 @@ describe("-o tsnet.publish_policy=host", () => {
   after("the machine's own firewalls are as they were", () => expect(machineFirewallFiles()).to.equal(machine));
   const create = (name: string, ...args: string[]) => host().docker("network", "create", "-d", driver, ...args, name);
 
+  /** A firewall that starts empties FORWARD; a datagram of the moment until tsnet's rule is back is lost. */
+  const lettingThrough = (port: number) =>
+    until("tsnet's rule in FORWARD is back", 10_000, async () => {
+      const asked = [host().ipv4, host().ipv6].map((to) => answers(host().outside.client, "udp", to, port));
+      return (await Promise.all(asked)).every(Boolean);
+    });
+
   for (const [name, { start, allow }] of Object.entries(firewalls)) {
     it(`lets the host's own firewall decide, which Docker's policy bypasses: ${name}`, async () => {
       await create("obedient", ...subnets(1), "-o", "tsnet.publish_policy=host");
@@ -178,9 +186,11 @@ describe("-o tsnet.publish_policy=host", () => {
         "without a firewall",
       ).to.deep.equal([]);
       await using _firewall = await start(host());
+      await lettingThrough(8081);
       expect(wrong(await askFromOutside(), (question) => question.endsWith("8081"))).to.deep.equal([]);
       expect(await ask(host(), "tcp", "127.0.0.1", 8080)).to.equal("10.81.1.1");
       await host().sh(allow);
+      await lettingThrough(8081);
       expect(wrong(await askFromOutside(), (question) => !question.endsWith("8082"))).to.deep.equal([]);
       expect(await ask(host().outside.client, "tcp", host().ipv4, 8080)).to.equal("10.81.1.1");
       expect(await ask(host().outside.client, "tcp", host().ipv4, 8081)).to.equal(client.ipv4);
