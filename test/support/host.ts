@@ -10,7 +10,7 @@ import { attempt, describeFailure, run } from "./commands.ts";
 import { Dockerd } from "./dockerd.ts";
 import { loadImage } from "./image.ts";
 import { Namespace } from "./namespace.ts";
-import { client, hostNetwork, Outside, router } from "./outside.ts";
+import { hostNetwork, Outside, router } from "./outside.ts";
 import { driver, Plugin } from "./plugin.ts";
 import { makeDirectory, newName, removeDirectory } from "./scratch.ts";
 
@@ -196,6 +196,3 @@ async function boot(name: string, number: number, outside: Outside): Promise<Nam
   made.move();
   return namespace;
 }
-
-/** The address of the client outside, for tests that also have a host. */
-export const outsideAddress = client;

@@ -1,33 +1,22 @@
 import { expect } from "chai";
-import type { Kernel } from "../../../src/driver/kernel.ts";
-import { Ports } from "../../../src/driver/ports.ts";
+import type { Ports } from "../../../src/driver/ports.ts";
 import { explain } from "../../../src/errors.ts";
-import type { PortMapping } from "../../../src/plan/network.ts";
 import type { PortBinding } from "../../../src/plan/ports.ts";
-import { Faults } from "../../support/faults.ts";
-import { bindingOf, bindingsOf, endpointOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
-import { World } from "../../support/world.ts";
-
-const network = networkOf({ ipv6 });
-const endpoint = endpointOf();
+import type { Faults } from "../../support/faults.ts";
+import { asker, openPorts, reservations, textsOf } from "../../support/ports-fixture.ts";
+import { bindingOf, bindingsOf, mappingOf } from "../../support/values.ts";
+import type { World } from "../../support/world.ts";
 
 describe("ports of the host that are looked for", () => {
   let world: World;
   let faults: Faults;
-  let kernel: Kernel;
   let ports: Ports;
   beforeEach(() => {
-    world = new World();
-    faults = new Faults();
-    kernel = world.open(faults);
-    ports = new Ports(kernel);
+    ({ world, faults, ports } = openPorts());
   });
-  const asker = { endpoint, network, noProxy6To4: true };
-  const textsOf = (mappings: readonly PortMapping[]): string[] =>
-    mappings.map(({ hostAddress, hostPort, count }) => `${hostAddress} ${hostPort}${count === 1 ? "" : `+${count}`}`);
   const allocate = (...bindings: PortBinding[]): Promise<string[]> =>
     ports.allocate(bindings, asker).then(textsOf, (error: unknown) => [explain(error)]);
-  const calls = (): number => faults.steps.filter((step) => step === "reserve-ports").length;
+  const calls = (): number => reservations(faults);
 
   it("that are ephemeral go on after the last one given, around the host's range, past those in use", async () => {
     world.foreignPorts.add("tcp 0.0.0.0 32769");

@@ -1,35 +1,27 @@
 import { expect } from "chai";
-import type { Kernel } from "../../../src/driver/kernel.ts";
-import { Ports } from "../../../src/driver/ports.ts";
+import type { Ports } from "../../../src/driver/ports.ts";
 import { explain } from "../../../src/errors.ts";
-import type { Network, PortMapping } from "../../../src/plan/network.ts";
+import type { Network } from "../../../src/plan/network.ts";
 import type { PortBinding } from "../../../src/plan/ports.ts";
-import { Faults } from "../../support/faults.ts";
-import { bindingOf, bindingsOf, endpointOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
-import { World } from "../../support/world.ts";
+import type { Faults } from "../../support/faults.ts";
+import { asker, openPorts, reservations, textsOf } from "../../support/ports-fixture.ts";
+import { bindingOf, bindingsOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
+import type { World } from "../../support/world.ts";
 
 const network = networkOf({ ipv6 });
-const endpoint = endpointOf();
 const dual = { addresses: ["172.18.0.2/16", "fd00:18::2/64"] };
 
 describe("ports of the host", () => {
   let world: World;
   let faults: Faults;
-  let kernel: Kernel;
   let ports: Ports;
   beforeEach(() => {
-    world = new World();
-    faults = new Faults();
-    kernel = world.open(faults);
-    ports = new Ports(kernel);
+    ({ world, faults, ports } = openPorts());
   });
-  const asker = { endpoint, network, noProxy6To4: true };
-  const textsOf = (mappings: readonly PortMapping[]): string[] =>
-    mappings.map(({ hostAddress, hostPort, count }) => `${hostAddress} ${hostPort}${count === 1 ? "" : `+${count}`}`);
   const allocate = (...bindings: PortBinding[]): Promise<string[]> =>
     ports.allocate(bindings, asker).then(textsOf, (error: unknown) => [explain(error)]);
   const held = (): string[] => world.heldPorts;
-  const calls = (): number => faults.steps.filter((step) => step === "reserve-ports").length;
+  const calls = (): number => reservations(faults);
 
   it("are held one for each binding, at the network's default address unless another is named", async () => {
     expect(await allocate(bindingOf(80), bindingOf(81, { hostAddress: "127.0.0.1", protocol: "udp" }))).to.deep.equal([

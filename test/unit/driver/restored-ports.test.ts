@@ -1,15 +1,15 @@
 import { expect } from "chai";
 import type { Kernel } from "../../../src/driver/kernel.ts";
-import { Ports } from "../../../src/driver/ports.ts";
+import type { Ports } from "../../../src/driver/ports.ts";
 import { explain } from "../../../src/errors.ts";
 import type { Endpoint, PortMapping } from "../../../src/plan/network.ts";
-import { Faults } from "../../support/faults.ts";
+import type { Faults } from "../../support/faults.ts";
+import { asker, openPorts, reservations } from "../../support/ports-fixture.ts";
 import { bindingOf, endpointOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
-import { World } from "../../support/world.ts";
+import type { World } from "../../support/world.ts";
 
 const network = networkOf({ ipv6 });
 const endpoint = endpointOf();
-const asker = { endpoint, network, noProxy6To4: true };
 
 describe("ports of the host after a restart", () => {
   let world: World;
@@ -17,13 +17,10 @@ describe("ports of the host after a restart", () => {
   let kernel: Kernel;
   let ports: Ports;
   beforeEach(() => {
-    world = new World();
-    faults = new Faults();
-    kernel = world.open(faults);
-    ports = new Ports(kernel);
+    ({ world, faults, kernel, ports } = openPorts());
   });
   const held = (): string[] => world.heldPorts;
-  const calls = (): number => faults.steps.filter((step) => step === "reserve-ports").length;
+  const calls = (): number => reservations(faults);
 
   const restore = (...mappings: PortMapping[]): Promise<string[]> => restoreFor({ ...endpoint, ports: mappings });
   const restoreFor = async (...published: Endpoint[]): Promise<string[]> =>
