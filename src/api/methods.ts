@@ -1,8 +1,8 @@
 /** The table of all methods that Docker calls: body in, answer out. */
 import type { z } from "zod";
 import type { Endpoints } from "../driver/endpoints.ts";
+import type { Pools } from "../driver/ipam/pools.ts";
 import type { Networks } from "../driver/networks.ts";
-import type { Pools } from "../driver/pools.ts";
 import { parseBody } from "./parse.ts";
 import * as requests from "./requests.ts";
 

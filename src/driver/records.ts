@@ -1,10 +1,17 @@
 /** The kinds of records. */
-export type RecordKind = "network" | "endpoint" | "pool" | "lease";
+export type RecordKind = "network" | "endpoint" | "pool" | "lease" | "space" | "owed" | "host";
 
 /** One change of a commit. */
 export type RecordChange =
   | { readonly put: RecordKind; readonly id: string; readonly value: object }
   | { readonly remove: RecordKind; readonly id: string };
+
+/** What must be so for a commit to take place: the record has exactly this value, or is there with any, or is not there. */
+export interface RecordCondition {
+  readonly kind: RecordKind;
+  readonly id: string;
+  readonly is: object | "present" | "absent";
+}
 
 /** What the use cases need of a store. `store/` implements it. */
 export interface Records {
@@ -16,4 +23,29 @@ export interface Records {
    * @throws TsnetError "store"
    */
   commit(changes: readonly RecordChange[]): Promise<void>;
+}
+
+/** Is told what becomes of the records of a kind, in the order in which it happens. */
+export interface Follower {
+  /** All records there are, by ID: first of all, and again whenever changes may have been missed. */
+  readonly reset: (values: ReadonlyMap<string, unknown>) => void;
+  /** One record was put, or removed: null. The changes of one commit come in one turn. */
+  readonly change: (id: string, value: unknown) => void;
+}
+
+/** What is needed besides where several hosts write: compare and swap, and watch. */
+export interface SharedRecords extends Records {
+  /**
+   * As `commit`, if all of the conditions hold; they are looked at and the changes made in one step.
+   * @returns whether it took place
+   * @throws TsnetError "store": the store cannot be reached, or did not answer in time. Then the changes may have been made.
+   */
+  commitIf(changes: readonly RecordChange[], conditions: readonly RecordCondition[]): Promise<boolean>;
+  /** The value of a record, with every commit in it that was answered before; undefined if there is none. */
+  get(kind: RecordKind, id: string): Promise<unknown>;
+  /**
+   * Follows the records of a kind until it is ended. While the store cannot be reached it tries again, and resets when it can.
+   * @returns resolves with the end of it when the first reset is done, which may take for ever
+   */
+  follow(kind: RecordKind, follower: Follower): { readonly ready: Promise<void>; readonly end: () => Promise<void> };
 }

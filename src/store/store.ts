@@ -5,7 +5,7 @@
 import { TsnetError } from "../errors.ts";
 
 /** The kinds of records; a store keeps others apart from ours. */
-export type Kind = "network" | "endpoint" | "pool" | "lease";
+export type Kind = "network" | "endpoint" | "pool" | "lease" | "space" | "owed" | "host";
 
 /** One change of a commit. */
 export type Change =

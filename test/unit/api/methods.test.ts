@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { methodsOf } from "../../../src/api/methods.ts";
-import { Pools } from "../../../src/driver/pools.ts";
+import { Pools } from "../../../src/driver/ipam/pools.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
 import { idOf } from "../../support/values.ts";

@@ -1,7 +1,7 @@
 /** Subnets for networks that name none: the same as those of Docker's own IPAM. */
 import { createHash } from "node:crypto";
-import { TsnetError } from "../errors.ts";
-import { type Cidr, cidrOf, containsCidr, type Family, lastOf, overlaps, parseCidr, sizeOf } from "../net/cidr.ts";
+import { TsnetError } from "../../errors.ts";
+import { type Cidr, cidrOf, containsCidr, type Family, lastOf, overlaps, parseCidr, sizeOf } from "../../net/cidr.ts";
 
 /** Independent of each other: in a swarm, a manager is asked for one subnet in both. */
 export const addressSpaces = { local: "tsnet-local", global: "tsnet-global" } as const;

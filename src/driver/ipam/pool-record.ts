@@ -1,7 +1,7 @@
 /** Pools and leases as they are recorded. A pool's ID is Docker's: "tsnet-local/172.18.0.0/16/172.18.5.0/24". */
 import { z } from "zod";
-import { parseCidr, parseIp } from "../net/cidr.ts";
-import { parseRecord, textFor } from "./parse-record.ts";
+import { parseCidr, parseIp } from "../../net/cidr.ts";
+import { parseRecord, textFor } from "../parse-record.ts";
 
 const poolShape = z.object({
   addressSpace: z.enum(["tsnet-local", "tsnet-global"]),

@@ -1,9 +1,9 @@
 import { expect } from "chai";
-import type { PoolRequest } from "../../../src/driver/pool-request.ts";
-import { Pools } from "../../../src/driver/pools.ts";
-import { type Cidr, parseCidr } from "../../../src/net/cidr.ts";
-import { MemoryStore } from "../../../src/store/memory-store.ts";
-import { errorOf } from "../../support/store-contract.ts";
+import type { PoolRequest } from "../../../../src/driver/ipam/pool-request.ts";
+import { Pools } from "../../../../src/driver/ipam/pools.ts";
+import { type Cidr, parseCidr } from "../../../../src/net/cidr.ts";
+import { MemoryStore } from "../../../../src/store/memory-store.ts";
+import { errorOf } from "../../../support/store-contract.ts";
 
 describe("Pools", () => {
   let store: MemoryStore;

@@ -1,10 +1,10 @@
 /** A pool in memory: a subnet, or a part of one, that a network gets its addresses from. */
-import { TsnetError } from "../errors.ts";
-import { AddressSet, type OffsetRange } from "../net/address-set.ts";
-import { type Cidr, containsIp, formatIp, type Ip, lastOf, sizeOf } from "../net/cidr.ts";
+import { TsnetError } from "../../errors.ts";
+import { AddressSet, type OffsetRange } from "../../net/address-set.ts";
+import { type Cidr, containsIp, formatIp, type Ip, lastOf, sizeOf } from "../../net/cidr.ts";
+import type { RecordChange } from "../records.ts";
 import type { AddressSpace } from "./default-pools.ts";
 import type { LeaseRecord, PoolRecord } from "./pool-record.ts";
-import type { RecordChange } from "./records.ts";
 
 /** A subnet of an address space. Pools with the same subnet share it, so that none gives out an address of another. */
 export class SharedSubnet {

@@ -1,6 +1,6 @@
-import { type Cidr, cidrOf, overlaps, parseCidr, parseHostAddress, parseIp } from "../net/cidr.ts";
-import type { Network } from "../plan/network.ts";
-import type { Observed } from "../plan/observed.ts";
+import { type Cidr, cidrOf, overlaps, parseCidr, parseHostAddress, parseIp } from "../../net/cidr.ts";
+import type { Network } from "../../plan/network.ts";
+import type { Observed } from "../../plan/observed.ts";
 
 /** Prefixes that every host has and that say nothing about who uses what. */
 const everywhere = ["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "::1/128", "fe80::/10", "ff00::/8"].map(parseCidr);

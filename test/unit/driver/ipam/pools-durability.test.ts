@@ -1,11 +1,11 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { Pools } from "../../../src/driver/pools.ts";
-import { TsnetError } from "../../../src/errors.ts";
-import { MemoryStore } from "../../../src/store/memory-store.ts";
-import type { Change } from "../../../src/store/store.ts";
-import { SlowStore } from "../../support/slow-store.ts";
-import { errorOf } from "../../support/store-contract.ts";
+import { Pools } from "../../../../src/driver/ipam/pools.ts";
+import { TsnetError } from "../../../../src/errors.ts";
+import { MemoryStore } from "../../../../src/store/memory-store.ts";
+import type { Change } from "../../../../src/store/store.ts";
+import { SlowStore } from "../../../support/slow-store.ts";
+import { errorOf } from "../../../support/store-contract.ts";
 
 /** Commits take turns of the event loop, and some fail. */
 class UnreliableStore extends MemoryStore {

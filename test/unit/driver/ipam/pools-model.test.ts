@@ -1,10 +1,10 @@
 /** Pools against a model that is as plain as can be: arrays of the last numbers of 10.0.0.x. */
 import { expect } from "chai";
 import fc from "fast-check";
-import { Pools } from "../../../src/driver/pools.ts";
-import { TsnetError } from "../../../src/errors.ts";
-import { parseCidr } from "../../../src/net/cidr.ts";
-import { MemoryStore } from "../../../src/store/memory-store.ts";
+import { Pools } from "../../../../src/driver/ipam/pools.ts";
+import { TsnetError } from "../../../../src/errors.ts";
+import { parseCidr } from "../../../../src/net/cidr.ts";
+import { MemoryStore } from "../../../../src/store/memory-store.ts";
 
 /** Addresses `first` to `last` of 10.0.0.x. */
 interface Span {

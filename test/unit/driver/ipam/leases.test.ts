@@ -1,8 +1,8 @@
 import { expect } from "chai";
-import type { PoolRequest } from "../../../src/driver/pool-request.ts";
-import { Pools } from "../../../src/driver/pools.ts";
-import { SlowStore } from "../../support/slow-store.ts";
-import { errorOf } from "../../support/store-contract.ts";
+import type { PoolRequest } from "../../../../src/driver/ipam/pool-request.ts";
+import { Pools } from "../../../../src/driver/ipam/pools.ts";
+import { SlowStore } from "../../../support/slow-store.ts";
+import { errorOf } from "../../../support/store-contract.ts";
 
 describe("leases of an endpoint", () => {
   let store: SlowStore;

@@ -1,7 +1,7 @@
 /** What RequestPool asks for, from texts to values. */
-import { TsnetError } from "../errors.ts";
-import { type Cidr, containsCidr, type Family, parseHostAddress } from "../net/cidr.ts";
-import { nearest } from "../net/nearest.ts";
+import { TsnetError } from "../../errors.ts";
+import { type Cidr, containsCidr, type Family, parseHostAddress } from "../../net/cidr.ts";
+import { nearest } from "../../net/nearest.ts";
 import { type AddressSpace, addressSpaces, type SubnetWish } from "./default-pools.ts";
 
 /** RequestPool (engine-contract.md, 2.3). Texts are "" where Docker sends nothing. */

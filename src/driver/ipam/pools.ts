@@ -6,8 +6,10 @@
  */
 import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { TsnetError } from "../errors.ts";
-import { type Cidr, overlaps, parseCidr, parseHostAddress, parseIp } from "../net/cidr.ts";
+import { TsnetError } from "../../errors.ts";
+import { type Cidr, overlaps, parseCidr, parseHostAddress, parseIp } from "../../net/cidr.ts";
+import { badRecord, recordsPerTurn } from "../parse-record.ts";
+import type { Records } from "../records.ts";
 import {
   type AddressSpace,
   addressSpaces,
@@ -15,11 +17,9 @@ import {
   type DefaultPools,
   dockerDefaultPools,
 } from "./default-pools.ts";
-import { badRecord, recordsPerTurn } from "./parse-record.ts";
 import { Pool, poolIdOf, SharedSubnet } from "./pool.ts";
 import { parseLeaseRecord, parsePoolRecord } from "./pool-record.ts";
 import { type PoolRequest, type PoolWish, parsePoolRequest } from "./pool-request.ts";
-import type { Records } from "./records.ts";
 
 /** RequestAddress (engine-contract.md, 2.3). */
 export interface AddressRequest {

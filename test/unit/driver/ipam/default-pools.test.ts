@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import { addressSpaces, chooseSubnet, dockerDefaultPools } from "../../../src/driver/default-pools.ts";
-import { type Cidr, parseCidr } from "../../../src/net/cidr.ts";
-import { errorOf } from "../../support/store-contract.ts";
+import { addressSpaces, chooseSubnet, dockerDefaultPools } from "../../../../src/driver/ipam/default-pools.ts";
+import { type Cidr, parseCidr } from "../../../../src/net/cidr.ts";
+import { errorOf } from "../../../support/store-contract.ts";
 
 const pools = dockerDefaultPools("host-1");
 const local = pools[addressSpaces.local];
