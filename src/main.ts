@@ -1,5 +1,6 @@
 /** The composition root: environment -> config -> objects -> listen. */
 
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { type Logger, pino } from "pino";
@@ -7,29 +8,40 @@ import { createAdminApp } from "./api/admin.ts";
 import { methodsOf } from "./api/methods.ts";
 import { closeServer, createApp, listen } from "./api/server.ts";
 import { type Config, parseConfig } from "./config.ts";
+import { DockerView } from "./docker/docker-view.ts";
 import { Collector } from "./driver/collector.ts";
 import { Endpoints } from "./driver/endpoints.ts";
 import { Firewall } from "./driver/firewall.ts";
 import { Flows } from "./driver/flows.ts";
 import { Forwarding } from "./driver/forwarding.ts";
-import { excludedSubnets } from "./driver/ipam/exclusions.ts";
-import { Pools } from "./driver/ipam/pools.ts";
+import { IpamCheck } from "./driver/ipam/check.ts";
+import { defaultPools } from "./driver/ipam/default-pools.ts";
+import { obstacles } from "./driver/ipam/exclusions.ts";
+import { Ipam } from "./driver/ipam/ipam.ts";
+import { IpamReport } from "./driver/ipam/report.ts";
 import type { Kernel } from "./driver/kernel.ts";
 import { Locks } from "./driver/locks.ts";
 import { Networks } from "./driver/networks.ts";
 import { Ports } from "./driver/ports.ts";
 import { Reconciler } from "./driver/reconciler.ts";
-import type { Records } from "./driver/records.ts";
+import type { Records, SharedRecords } from "./driver/records.ts";
 import { Removals } from "./driver/removals.ts";
 import { Report } from "./driver/report.ts";
 import { State } from "./driver/state.ts";
 import { explain } from "./errors.ts";
 import { KernelClient } from "./kernel/kernel-client.ts";
 import { Observer } from "./kernel/observer.ts";
+import { EtcdStore } from "./store/etcd-store.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
 
+/** Where the state is: on this host, and what hosts share in etcd, if they do. */
+interface Stores {
+  readonly records: Records;
+  readonly shared: SharedRecords | undefined;
+}
+
 /** The use cases of one host, wired to each other. */
-async function createDriver(kernel: Kernel, records: Records, config: Config, log: Logger) {
+async function createDriver(kernel: Kernel, { records, shared }: Stores, config: Config, log: Logger) {
   const state = new State(records);
   const locks = new Locks();
   const firewall = new Firewall(kernel, state, config.mark);
@@ -37,28 +49,40 @@ async function createDriver(kernel: Kernel, records: Records, config: Config, lo
   const removals = new Removals(kernel, log);
   const ports = new Ports(kernel);
   const flows = new Flows(kernel, log);
-  const pools = new Pools({
+  const docker = new DockerView({ socketPath: config.dockerSocket, log });
+  const machine = await machineId();
+  const hostId = config.hostId ?? createHash("sha256").update(`tsnet${machine}`).digest("hex").slice(0, 12);
+  const ipam = new Ipam({
     records,
-    hostId: await hostId(),
+    shared: shared && { records: shared, endpoints: config.etcd?.endpoints ?? [] },
+    ...{ hostId, hostName: hostname() },
+    defaultPools: defaultPools(machine, config.addressPools),
     excluded: async () =>
-      excludedSubnets(
-        await kernel.observe(),
-        state.networks(),
-        await readFile("/etc/resolv.conf", "utf8").catch(() => ""),
-      ),
+      obstacles({
+        routed: await kernel.observeRouted(),
+        networks: state.networks(),
+        docker: docker.networks(),
+        resolvConf: await Promise.all(resolvConf.map((path) => readFile(path, "utf8").catch(() => ""))),
+        excluded: config.addressPools.excluded,
+      }),
+    log,
+    now: () => Date.now(),
   });
   const collector: Collector = new Collector({
     ...{ state, kernel, locks, log },
-    releaseLeases: ({ addresses, leases }) => pools.releaseLeases(addresses, leases),
+    releaseLeases: ({ network, addresses, leases }) => ipam.releaseLeases(network, addresses, leases),
     remove: (id) => endpoints.remove(id),
     now: () => performance.now(),
   });
   const endpoints = new Endpoints({
     ...{ state, kernel, firewall, forwarding, removals, ports, flows, locks, log },
     collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
-    leasesAt: (addresses) => pools.leasesAt(addresses),
+    leasesAt: (network, addresses) => ipam.leasesAt(network, addresses),
   });
-  const networks = new Networks({ state, kernel, firewall, forwarding, removals, endpoints, locks, log });
+  const networks = new Networks({
+    ...{ state, kernel, firewall, forwarding, removals, endpoints, locks, log },
+    attach: (network, subnets) => ipam.attach(network, subnets),
+  });
   const reconciler = new Reconciler({
     ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
   });
@@ -68,11 +92,34 @@ async function createDriver(kernel: Kernel, records: Records, config: Config, lo
     observeRules: () => observer.observeRules(),
     repairs: () => reconciler.repairs(),
   });
-  return { endpoints, flows, networks, pools, reconciler, removals, report };
+  const ipamCheck = new IpamCheck({
+    ...{ ipam, state, docker, hostId, log },
+    deleteNetwork: (id) => networks.delete(id),
+    graceMs: config.orphanGraceMs,
+    now: () => Date.now(),
+  });
+  const ipamReport = new IpamReport({ ipam, state, checker: ipamCheck });
+  return { docker, endpoints, flows, ipam, ipamCheck, ipamReport, networks, reconciler, removals, report };
 }
 
+/** Where name servers are: /etc/resolv.conf may name systemd-resolved alone, 127.0.0.53, which keeps its own list. */
+const resolvConf = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+
 /** What tells this host from others: machine-id(5), or its name where there is none. */
-const hostId = async (): Promise<string> => (await readFile("/etc/machine-id", "utf8").catch(() => hostname())).trim();
+const machineId = async (): Promise<string> =>
+  (await readFile("/etc/machine-id", "utf8").catch(() => hostname())).trim();
+
+/** Etcd is not asked yet: it may be away, and nothing here waits for it. */
+async function openEtcd({ etcd }: Config, log: Logger): Promise<EtcdStore | undefined> {
+  if (etcd === null) return undefined;
+  const fields = { endpoints: etcd.endpoints };
+  return EtcdStore.open(etcd, {
+    report: (trouble) => {
+      if (trouble === null) log.info(fields, "etcd can be reached again");
+      else log.warn({ ...fields, error: explain(trouble) }, "etcd cannot be followed; pools of this host alone go on");
+    },
+  });
+}
 
 /** One line for each thing that is wrong, then the end. */
 function refuseToStart(error: unknown): never {
@@ -87,24 +134,26 @@ async function main(): Promise<void> {
   const opened = await Promise.allSettled([
     KernelClient.open({ mark: config.mark }),
     SqliteStore.open(config.stateDir),
+    openEtcd(config, log),
   ]);
   const failed = opened.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
   if (failed.length > 0)
     throw new AggregateError(failed.flatMap((e) => (e instanceof AggregateError ? e.errors : [e])));
-  const [kernel, store] = opened.map((result) => (result as PromiseFulfilledResult<unknown>).value) as [
+  const [kernel, store, etcd] = opened.map((result) => (result as PromiseFulfilledResult<unknown>).value) as [
     KernelClient,
     SqliteStore,
+    EtcdStore | undefined,
   ];
   kernel.onExit((error) => {
     log.fatal({ error: explain(error) }, "cannot go on; running containers keep their network");
     process.exit(1);
   });
 
-  const driver = await createDriver(kernel, store, config, log);
+  const driver = await createDriver(kernel, { records: store, shared: etcd }, config, log);
   const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();
-  const app = createApp({ methods: methodsOf({ ...driver, scope: config.scope }), ready, log });
+  const app = createApp({ methods: methodsOf({ ...driver, ...config }), ready, log });
   const server = await listen(app, config.socket);
-  const adminApp = createAdminApp({ report: driver.report, ready, log });
+  const adminApp = createAdminApp({ report: driver.report, ipam: driver.ipamReport, ready, log });
   const adminServer = await listen(adminApp, config.adminSocket, "TSNET_ADMIN_SOCKET");
   log.info(
     { socket: config.socket, adminSocket: config.adminSocket, scope: config.scope, stateDir: config.stateDir },
@@ -116,9 +165,13 @@ async function main(): Promise<void> {
     adminServer.close();
     adminServer.closeAllConnections();
     await closeServer(server);
+    await driver.ipamCheck.stop();
+    await driver.docker.stop();
     await driver.reconciler.stop();
     await driver.flows.idle();
     await driver.removals.flush();
+    await driver.ipam.close();
+    await etcd?.close();
     await store.close();
     await kernel.close();
     process.exit(0);
@@ -127,8 +180,10 @@ async function main(): Promise<void> {
 
   const startedAt = performance.now();
   // First: what the reconciler removes gives its addresses back.
-  await driver.pools.restore();
+  await driver.ipam.restore();
+  driver.docker.start();
   await driver.reconciler.restore();
+  driver.ipamCheck.start();
   isReady();
   log.info({ ms: Math.round(performance.now() - startedAt) }, "state restored");
 }

@@ -1,22 +1,29 @@
 /** The admin API: what tsnet does, as JSON, for the owner of the socket. Errors are {"error": TEXT} with a status. */
-import express, { type ErrorRequestHandler, type Express, type Request, type Response } from "express";
+import express, { type ErrorRequestHandler, type Express } from "express";
 import type { Log } from "../driver/log.ts";
 import type { Report } from "../driver/report.ts";
-import type { PortProtocol, PublishedPort } from "../driver/report-answers.ts";
+import type { PortProtocol } from "../driver/report-answers.ts";
 import type { ExplainQuery } from "../driver/report-explain.ts";
 import { type ErrorCode, explain, TsnetError } from "../errors.ts";
 import { parseIp } from "../net/cidr.ts";
+import { addIpamRoutes, type IpamReports } from "./admin-ipam.ts";
+import { sendList } from "./admin-list.ts";
+import { parameters } from "./admin-parameters.ts";
 
 /** What the admin API needs. */
 export interface AdminNeeds {
   readonly report: Pick<Report, "ports" | "firewall" | "explain">;
+  readonly ipam: IpamReports;
   /** Resolves when the state is restored; nothing is answered before. */
   readonly ready: Promise<void>;
   readonly log: Log;
 }
 
-/** GET /v1/ports, /v1/firewall and /v1/firewall/explain?port=8080&protocol=tcp&from=ADDRESS&to=ADDRESS. */
-export function createAdminApp({ report, ready, log }: AdminNeeds): Express {
+/**
+ * GET /v1/ports, /v1/firewall and /v1/firewall/explain?port=8080&protocol=tcp&from=ADDRESS&to=ADDRESS; GET /v1/ipam,
+ * /v1/ipam/leases?pool=ID and /v1/ipam/check; POST /v1/ipam/check.
+ */
+export function createAdminApp({ report, ipam, ready, log }: AdminNeeds): Express {
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
@@ -24,7 +31,10 @@ export function createAdminApp({ report, ready, log }: AdminNeeds): Express {
     await ready;
     next();
   });
-  app.get("/v1/ports", (_request, response) => sendPorts(report.ports(), response));
+  app.get("/v1/ports", (request, response) => {
+    parameters(request, []);
+    return sendList(response, "ports", report.ports());
+  });
   app.get("/v1/firewall", async (request, response) => {
     parameters(request, []);
     response.json(await report.firewall());
@@ -32,49 +42,14 @@ export function createAdminApp({ report, ready, log }: AdminNeeds): Express {
   app.get("/v1/firewall/explain", async (request, response) => {
     response.json(await report.explain(parseExplain(parameters(request, ["port", "protocol", "from", "to"]))));
   });
+  addIpamRoutes(app, ipam);
   app.use((request) => {
-    const paths = "/v1/ports, /v1/firewall, /v1/firewall/explain";
-    throw new TsnetError("not-found", `${request.method} ${request.path}: there is GET of ${paths}`);
+    const paths = "/v1/ports, /v1/firewall, /v1/firewall/explain, /v1/ipam, /v1/ipam/leases, /v1/ipam/check";
+    const known = `there is GET of ${paths}, and POST of /v1/ipam/check`;
+    throw new TsnetError("not-found", `${request.method} ${request.path}: ${known}`);
   });
   app.use(reportError(log));
   return app;
-}
-
-/** Written as it comes: the whole text of many thousand ports is never in memory. */
-async function sendPorts(parts: AsyncIterable<readonly PublishedPort[]>, response: Response): Promise<void> {
-  response.type("json");
-  let separator = '{"ports":[\n';
-  for await (const part of parts) {
-    if (response.closed) return;
-    for (const port of part) {
-      response.write(separator + JSON.stringify(port));
-      separator = ",\n";
-    }
-    if (response.writableNeedDrain) await drained(response);
-  }
-  response.end(separator.startsWith("{") ? '{"ports":[]}\n' : "\n]}\n");
-}
-
-/** Resolves when the client has taken what was written, or has gone. */
-const drained = (response: Response): Promise<void> =>
-  new Promise((resolve) => {
-    const done = (): void => {
-      response.off("drain", done).off("close", done);
-      resolve();
-    };
-    response.on("drain", done).on("close", done);
-    if (response.closed) done();
-  });
-
-/** The parameters of a query, each at most once. */
-function parameters({ query }: Request, known: readonly string[]): Readonly<Record<string, string | undefined>> {
-  for (const [name, value] of Object.entries(query)) {
-    if (!known.includes(name)) {
-      throw new TsnetError("invalid", `${name}: unknown parameter; known: ${known.join(", ") || "none"}`);
-    }
-    if (typeof value !== "string") throw new TsnetError("invalid", `${name}: expected one value`);
-  }
-  return query as Record<string, string | undefined>;
 }
 
 const protocols: readonly PortProtocol[] = ["tcp", "udp", "sctp"];

@@ -102,11 +102,17 @@ export const sandboxOptions = z
 
 const subnet = z
   .object({
+    AddressSpace: optionalText,
     Pool: cidr,
     Gateway: orNone(hostAddress),
     AuxAddresses: dictionary(z.string()),
   })
-  .transform(({ Pool, Gateway, AuxAddresses }) => ({ pool: Pool, gateway: Gateway ?? null, auxiliary: AuxAddresses }));
+  .transform(({ AddressSpace, Pool, Gateway, AuxAddresses }) => ({
+    addressSpace: AddressSpace,
+    pool: Pool,
+    gateway: Gateway ?? null,
+    auxiliary: AuxAddresses,
+  }));
 
 /** `IPv4Data`, `IPv6Data`. */
 export const subnets = z

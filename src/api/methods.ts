@@ -1,7 +1,8 @@
 /** The table of all methods that Docker calls: body in, answer out. */
 import type { z } from "zod";
 import type { Endpoints } from "../driver/endpoints.ts";
-import type { Pools } from "../driver/ipam/pools.ts";
+import { addressSpaces } from "../driver/ipam/default-pools.ts";
+import type { Ipam } from "../driver/ipam/ipam.ts";
 import type { Networks } from "../driver/networks.ts";
 import { parseBody } from "./parse.ts";
 import * as requests from "./requests.ts";
@@ -10,9 +11,11 @@ import * as requests from "./requests.ts";
 export interface Drivers {
   readonly networks: Networks;
   readonly endpoints: Endpoints;
-  readonly pools: Pools;
+  readonly ipam: Ipam;
   /** Scope of the networks: TSNET_SCOPE. */
   readonly scope: "local" | "global";
+  /** Whether Docker shall tell an endpoint's MAC address when it asks for its IP address: TSNET_REQUIRES_MAC_ADDRESS. */
+  readonly requiresMacAddress: boolean;
 }
 
 /** One method. */
@@ -34,6 +37,9 @@ const method = <T>(shape: z.ZodType<T>, run: (request: T, overdue: AbortSignal) 
 });
 
 const withPorts = (base: Method): Method => ({ ...base, carriesPorts: true });
+
+/** A static route without a next hop: moby, daemon/libnetwork/types, CONNECTED. */
+const connected = 1;
 
 /** All methods, by the path under which Docker calls them. */
 export function methodsOf(drivers: Drivers): Readonly<Record<string, Method>> {
@@ -77,9 +83,10 @@ function endpointMethods({ endpoints }: Drivers): Record<string, Method> {
     ),
     "NetworkDriver.Join": withPorts(
       method(requests.join, async ({ network, endpoint, sandbox, ports }) => {
-        const { link, interfacePrefix, gateway4, gateway6 } = await endpoints.join(network, endpoint, sandbox, ports);
-        const InterfaceName = { SrcName: link, DstPrefix: interfacePrefix };
-        return { InterfaceName, Gateway: gateway4, GatewayIPv6: gateway6 };
+        const answer = await endpoints.join(network, endpoint, sandbox, ports);
+        const InterfaceName = { SrcName: answer.link, DstPrefix: answer.interfacePrefix };
+        const StaticRoutes = answer.onLink.map((Destination) => ({ Destination, RouteType: connected }));
+        return { InterfaceName, Gateway: answer.gateway4, GatewayIPv6: answer.gateway6, StaticRoutes };
       }),
     ),
     "NetworkDriver.Leave": method(requests.endpointOnly, ({ network, endpoint }) => endpoints.leave(network, endpoint)),
@@ -94,22 +101,28 @@ function endpointMethods({ endpoints }: Drivers): Record<string, Method> {
   };
 }
 
-function ipamMethods({ pools }: Drivers): Record<string, Method> {
+function ipamMethods({ ipam, requiresMacAddress }: Drivers): Record<string, Method> {
   return {
-    "IpamDriver.GetCapabilities": constant({ RequiresMACAddress: false, RequiresRequestReplay: false }),
+    "IpamDriver.GetCapabilities": {
+      isImmediate: true,
+      run: async () => {
+        ipam.newEpoch();
+        return { RequiresMACAddress: requiresMacAddress, RequiresRequestReplay: false };
+      },
+    },
     "IpamDriver.GetDefaultAddressSpaces": constant({
-      LocalDefaultAddressSpace: "tsnet-local",
-      GlobalDefaultAddressSpace: "tsnet-global",
+      LocalDefaultAddressSpace: addressSpaces.local,
+      GlobalDefaultAddressSpace: addressSpaces.global,
     }),
     "IpamDriver.RequestPool": method(requests.requestPool, async (request) => {
-      const { poolId, pool, data } = await pools.requestPool(request);
+      const { poolId, pool, data } = await ipam.requestPool(request);
       return { PoolID: poolId, Pool: pool, Data: data };
     }),
-    "IpamDriver.ReleasePool": method(requests.releasePool, ({ poolId }) => pools.releasePool(poolId)),
+    "IpamDriver.ReleasePool": method(requests.releasePool, ({ poolId }) => ipam.releasePool(poolId)),
     "IpamDriver.RequestAddress": method(requests.requestAddress, async (request) => {
-      const { address, data } = await pools.requestAddress(request);
+      const { address, data } = await ipam.requestAddress(request);
       return { Address: address, Data: data };
     }),
-    "IpamDriver.ReleaseAddress": method(requests.releaseAddress, (request) => pools.releaseAddress(request)),
+    "IpamDriver.ReleaseAddress": method(requests.releaseAddress, (request) => ipam.releaseAddress(request)),
   };
 }

@@ -1,12 +1,21 @@
 /** The command line. */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { defaultAdminSocket } from "../config.ts";
+import { helps } from "./help.ts";
 
 /** What is asked for. */
 export type Command =
   | { readonly name: "help"; readonly text: string }
   | ({ readonly name: "ports" | "firewall" } & Common)
-  | ({ readonly name: "explain"; readonly query: Readonly<Record<string, string>> } & Common);
+  | ({ readonly name: "explain"; readonly query: Readonly<Record<string, string>> } & Common)
+  | IpamCommand;
+
+/** The commands about addresses. */
+export type IpamCommand =
+  | ({ readonly name: "ipam" } & Common)
+  /** `pool`: what the user calls it by. */
+  | ({ readonly name: "ipam show"; readonly pool: string } & Common)
+  | ({ readonly name: "ipam check"; readonly repair: boolean } & Common);
 
 interface Common {
   /** The admin socket. */
@@ -23,44 +32,6 @@ const commonOptions = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-const commonHelp = `  --json           print JSON
-  --socket PATH    the plugin's admin socket (default: $TSNET_ADMIN_SOCKET, or ${defaultAdminSocket})
-  -h, --help       print this`;
-
-const helps = {
-  "": `Usage: tsnet COMMAND [OPTIONS]
-
-  ports                          published ports, with their connections, packets and bytes
-  firewall                       whether tsnet's part of the firewall is in place, and what was repaired
-  firewall explain PORT[/PROTO]  what becomes of a connection to a port of this host, and which rule decides
-
-tsnet COMMAND --help says more.
-`,
-  ports: `Usage: tsnet ports [OPTIONS]
-
-The published ports of all containers on tsnet networks. CONNECTIONS counts new connections, PACKETS what the kernel
-forwards to and from the container's port, BYTES that and what the proxy passes on. All count from the moment when the
-port was published, or the plugin restarted with it. Names come from Docker (DOCKER_HOST or /var/run/docker.sock).
-
-${commonHelp}
-`,
-  firewall: `Usage: tsnet firewall [OPTIONS]
-       tsnet firewall explain PORT[/PROTO] [OPTIONS]
-
-Whether the nft table and the rule in FORWARD are in place, which of Docker's bridges are known, and what was repaired.
-
-${commonHelp}
-`,
-  explain: `Usage: tsnet firewall explain PORT[/PROTO] [OPTIONS]
-
-What becomes of a new connection to PORT (PROTO: tcp, udp or sctp; tcp if left out), step by step.
-
-  --from ADDRESS   the client: an address outside, of this host (127.0.0.1, ::1) or of a container (default: any outside)
-  --to ADDRESS     an address of this host or of a container (default: each on which the port is published)
-${commonHelp}
-`,
-} as const;
-
 /**
  * @param words without the program's own name
  * @throws UsageError
@@ -70,6 +41,9 @@ export function parseCommand(words: readonly string[], env: Readonly<Record<stri
   if (first === "ports") return parseSimple("ports", words.slice(1), env);
   if (first === "firewall" && second === "explain") return parseExplain(words.slice(2), env);
   if (first === "firewall") return parseSimple("firewall", words.slice(1), env);
+  if (first === "ipam" && second === "show") return parseShow(words.slice(2), env);
+  if (first === "ipam" && second === "check") return parseCheck(words.slice(2), env);
+  if (first === "ipam") return parseSimple("ipam", words.slice(1), env);
   if (first === "" || first === "--help" || first === "-h" || first === "help")
     return { name: "help", text: helps[""] };
   throw new UsageError(`${first}: no such command; "tsnet --help" lists them`);
@@ -77,12 +51,33 @@ export function parseCommand(words: readonly string[], env: Readonly<Record<stri
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-function parseSimple(name: "ports" | "firewall", words: readonly string[], env: Environment): Command {
+function parseSimple(name: "ports" | "firewall" | "ipam", words: readonly string[], env: Environment): Command {
   const { values, positionals } = parse(words, commonOptions);
   if (values["help"]) return { name: "help", text: helps[name] };
-  if (positionals.length > 0)
-    throw new UsageError(`${positionals[0]}: tsnet ${name} takes no such argument; see --help`);
+  refuseArguments(name, positionals);
   return { name, ...common(values, env) };
+}
+
+function refuseArguments(name: string, [first]: readonly string[]): void {
+  if (first !== undefined) throw new UsageError(`${first}: tsnet ${name} takes no such argument; see --help`);
+}
+
+function parseShow(words: readonly string[], env: Environment): Command {
+  const { values, positionals } = parse(words, commonOptions);
+  if (values["help"]) return { name: "help", text: helps["ipam show"] };
+  const [pool = "", ...rest] = positionals;
+  if (pool === "" || rest.length > 0) {
+    const example = "expected one pool, by its ID, its subnet, or the name or ID of its network; see --help";
+    throw new UsageError(`${positionals.join(" ")}: ${example}`.replace(/^: /, ""));
+  }
+  return { name: "ipam show", pool, ...common(values, env) };
+}
+
+function parseCheck(words: readonly string[], env: Environment): Command {
+  const { values, positionals } = parse(words, { ...commonOptions, repair: { type: "boolean" } });
+  if (values["help"]) return { name: "help", text: helps["ipam check"] };
+  refuseArguments("ipam check", positionals);
+  return { name: "ipam check", repair: values["repair"] === true, ...common(values, env) };
 }
 
 function parseExplain(words: readonly string[], env: Environment): Command {

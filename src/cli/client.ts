@@ -8,11 +8,12 @@ const timeoutMs = 10_000;
 export type Address = { readonly socketPath: string } | { readonly host: string; readonly port: string };
 
 /**
- * One GET of the plugin's admin API.
+ * One request to the plugin's admin API.
  * @throws Error with what to do
  */
-export async function adminGet<T>(socketPath: string, path: string): Promise<T> {
-  const { status, body } = await get({ socketPath }, path, timeoutMs).catch((error: NodeJS.ErrnoException) => {
+export async function askAdmin<T>(socketPath: string, path: string, method: "GET" | "POST" = "GET"): Promise<T> {
+  const answer = ask({ socketPath }, path, timeoutMs, method);
+  const { status, body } = await answer.catch((error: NodeJS.ErrnoException) => {
     throw new Error(explainFailure(socketPath, error), { cause: error });
   });
   if (status === 200) return body as T;
@@ -35,10 +36,15 @@ function explainFailure(socket: string, { code, message }: NodeJS.ErrnoException
 }
 
 /** @throws Error with the code ETIMEDOUT if the whole answer is not there in time */
-export function get(address: Address, path: string, timeoutMs: number): Promise<{ status: number; body: unknown }> {
+export function ask(
+  address: Address,
+  path: string,
+  timeoutMs: number,
+  method: "GET" | "POST" = "GET",
+): Promise<{ status: number; body: unknown }> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => call.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })), timeoutMs);
-    const call = request({ ...address, path, agent: false }, (response) => {
+    const call = request({ ...address, path, method, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", reject);

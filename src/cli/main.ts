@@ -1,29 +1,42 @@
 /** The command `tsnet`: asks the plugin by its admin API, and prints. It imports little, so that it starts at once. */
 
 import type { ExplainAnswer, FirewallAnswer, PortsAnswer } from "../driver/report-answers.ts";
-import { type Command, parseCommand, UsageError } from "./arguments.ts";
-import { adminGet } from "./client.ts";
+import { type Command, type IpamCommand, parseCommand, UsageError } from "./arguments.ts";
+import { askAdmin } from "./client.ts";
 import { dockerNames, noNames } from "./docker-names.ts";
 import { formatExplain } from "./explain.ts";
 import { formatFirewall } from "./firewall.ts";
+import { type Printed, runIpam } from "./ipam-commands.ts";
 import { listenersOn } from "./listeners.ts";
 import { formatPorts, namedPorts } from "./ports.ts";
+import { toJson } from "./table.ts";
 
-/** @returns what to print */
-async function run(command: Command): Promise<string> {
+/** @returns what to print, and the exit code if it is not 0 */
+async function run(command: Command): Promise<Printed> {
+  switch (command.name) {
+    case "ipam":
+    case "ipam show":
+    case "ipam check":
+      return await runIpam(command, process.env);
+    default:
+      return { text: await textOf(command) };
+  }
+}
+
+async function textOf(command: Exclude<Command, IpamCommand>): Promise<string> {
   switch (command.name) {
     case "help":
       return command.text;
     case "ports": {
       const [answer, names] = await Promise.all([
-        adminGet<PortsAnswer>(command.socket, "/v1/ports"),
+        askAdmin<PortsAnswer>(command.socket, "/v1/ports"),
         dockerNames(process.env),
       ]);
       const ports = namedPorts(answer.ports, names);
       return command.json ? toJson({ ports }) : formatPorts(ports);
     }
     case "firewall": {
-      const answer = await adminGet<FirewallAnswer>(command.socket, "/v1/firewall");
+      const answer = await askAdmin<FirewallAnswer>(command.socket, "/v1/firewall");
       return command.json ? toJson(answer) : formatFirewall(answer);
     }
     case "explain":
@@ -34,7 +47,7 @@ async function run(command: Command): Promise<string> {
 async function explain({ socket, json, query }: Extract<Command, { name: "explain" }>): Promise<string> {
   const path = `/v1/firewall/explain?${new URLSearchParams(query)}`;
   const [answer, names] = await Promise.all([
-    adminGet<ExplainAnswer>(socket, path),
+    askAdmin<ExplainAnswer>(socket, path),
     json ? noNames : dockerNames(process.env),
   ]);
   if (json) return toJson(answer);
@@ -43,13 +56,12 @@ async function explain({ socket, json, query }: Extract<Command, { name: "explai
   return formatExplain(answer, { names, listeners });
 }
 
-const toJson = (value: object): string => `${JSON.stringify(value, null, 2)}\n`;
-
-/** 0 for an answer, 1 if there was none, 2 for a command line that is wrong. */
+/** 0 for an answer, 1 if there was none or it is that something is wrong, 2 for a command line that is wrong. */
 async function main(): Promise<number> {
   try {
-    process.stdout.write(await run(parseCommand(process.argv.slice(2), process.env)));
-    return 0;
+    const { text, code = 0 } = await run(parseCommand(process.argv.slice(2), process.env));
+    process.stdout.write(text);
+    return code;
   } catch (error) {
     process.stderr.write(`tsnet: ${error instanceof Error ? error.message : String(error)}\n`);
     return error instanceof UsageError ? 2 : 1;

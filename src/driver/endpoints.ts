@@ -1,5 +1,4 @@
 import { during, TsnetError } from "../errors.ts";
-import type { Family } from "../net/cidr.ts";
 import { containerVethName } from "../net/names.ts";
 import { planVeth, planVethRemoval } from "../plan/bridge.ts";
 import { type EndpointRequest, planEndpoint } from "../plan/endpoint-request.ts";
@@ -7,6 +6,7 @@ import type { Endpoint, Network } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
 import { planOpenPorts } from "../plan/open-ports.ts";
 import type { PortBinding } from "../plan/ports.ts";
+import { planRoutes, type Routes } from "../plan/routes.ts";
 import { AddressClaims } from "./address-claims.ts";
 import type { Forwarding } from "./forwarding.ts";
 import type { Kernel } from "./kernel.ts";
@@ -15,14 +15,11 @@ import type { Removals } from "./removals.ts";
 import { withRollback } from "./rollback.ts";
 
 /** What dockerd has to do with the container's end: the answer to Join. */
-export interface JoinAnswer {
+export interface JoinAnswer extends Routes {
   /** Name of the link in the host's namespace. */
   readonly link: string;
   /** What it is called in the container, less the number. */
   readonly interfacePrefix: string;
-  /** "" for none. */
-  readonly gateway4: string;
-  readonly gateway6: string;
 }
 
 /** What the endpoints need. */
@@ -30,8 +27,8 @@ export interface EndpointsNeeds extends PublishingNeeds {
   readonly kernel: Kernel;
   readonly forwarding: Forwarding;
   readonly removals: Removals;
-  /** The grants by which tsnet's own IPAM has given out addresses. */
-  readonly leasesAt: (addresses: readonly string[]) => readonly string[];
+  /** The grants by which tsnet's own IPAM has given out addresses for a network. */
+  readonly leasesAt: (network: string, addresses: readonly string[]) => readonly string[];
 }
 
 /** NetworkDriver's requests about endpoints. */
@@ -53,7 +50,8 @@ export class Endpoints {
    */
   create(request: EndpointRequest): Promise<string> {
     return this.#locked(request.network, request.id, async (network) => {
-      const asked = { ...planEndpoint(request, network), leases: this.#needs.leasesAt(request.addresses) };
+      const leases = this.#needs.leasesAt(network.id, request.addresses);
+      const asked = { ...planEndpoint(request, network), leases };
       if (this.#needs.state.removing.has(request.id)) await this.remove(request.id);
       const known = this.#needs.state.endpoint(request.id);
       if (known === undefined) await this.#create(network, asked);
@@ -92,15 +90,10 @@ export class Endpoints {
       await this.#needs.flows.settled({ ...endpoint, ports: [] });
       const openPorts = planOpenPorts(bindings, network);
       await this.#publishing.update(endpoint, { ...endpoint, sandbox, openPorts });
-      const gateway = (wanted: Family): string =>
-        network.publish === "native"
-          ? (network.subnets.find(({ family }) => family === wanted)?.defaultGateway ?? "")
-          : "";
       return {
         link: containerVethName(id),
         interfacePrefix: network.interfacePrefix,
-        gateway4: gateway(4),
-        gateway6: gateway(6),
+        ...planRoutes(endpoint, network),
       };
     });
   }

@@ -41,6 +41,13 @@ export interface Kernel {
   apply(ops: readonly Op[]): Promise<void>;
   /** Links, addresses and routes of the host's namespace. */
   observe(): Promise<Observed>;
+  /**
+   * All that the host's namespace routes, in any table, or drops, and the subnets of its addresses. One text, as 100,000 objects
+   * would keep the main thread for a tenth of a second; a line is "DESTINATION KIND TABLE LINK", and the link's name is empty where
+   * there is none or several: "10.8.0.0/16 unicast 254 tun0", "10.9.0.0/16 blackhole 52 ", "192.0.2.7/24 address 0 eth0". The kinds
+   * are unicast, local, blackhole, unreachable, prohibit and address, which may have host bits set.
+   */
+  observeRouted(): Promise<string>;
   /** One link by name. */
   observeLink(name: string): Promise<ObservedLink | undefined>;
   /** Our nft table; undefined if it does not exist. */

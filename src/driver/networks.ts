@@ -4,7 +4,14 @@ import { bridgeName, parseLinkAlias } from "../net/names.ts";
 import { bridgeAddresses, planBridge, planBridgeRemoval } from "../plan/bridge.ts";
 import { networkElements } from "../plan/firewall.ts";
 import type { Network } from "../plan/network.ts";
-import { difference, type NetworkRequest, networkConflict, planNetwork } from "../plan/network-request.ts";
+import {
+  auxiliaryIp,
+  difference,
+  type NetworkRequest,
+  networkConflict,
+  planNetwork,
+  type RequestedSubnet,
+} from "../plan/network-request.ts";
 import type { Observed, ObservedLink } from "../plan/observed.ts";
 import { refuseIsolated } from "../plan/option-conflicts.ts";
 import { parseBridgeOptions } from "../plan/options.ts";
@@ -12,6 +19,7 @@ import { removedGroup } from "../plan/reconcile.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Forwarding } from "./forwarding.ts";
+import type { AttachedSubnet } from "./ipam/backend.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
 import type { Log } from "./log.ts";
@@ -29,6 +37,8 @@ export interface NetworksNeeds {
   readonly endpoints: Endpoints;
   readonly locks: Locks;
   readonly log: Log;
+  /** Tells tsnet's own IPAM which pools a network has its addresses from. The same again is no error. */
+  readonly attach: (network: string, subnets: readonly AttachedSubnet[]) => Promise<void>;
 }
 
 /** Answer to GwAllocCheck. */
@@ -58,13 +68,14 @@ export class Networks {
         const { network, ignored } = planNetwork(request);
         if (ignored.length > 0)
           log.warn({ network: network.id, options: ignored }, "options of Docker's that tsnet ignores");
+        const subnets = [...request.ipv4, ...request.ipv6].map(attachedSubnet);
         overdue?.throwIfAborted();
-        await this.#create(network, overdue);
+        await this.#create(network, subnets, overdue);
       }),
     );
   }
 
-  async #create(asked: Network, overdue: AbortSignal | undefined): Promise<void> {
+  async #create(asked: Network, subnets: readonly AttachedSubnet[], overdue: AbortSignal | undefined): Promise<void> {
     const { state } = this.#needs;
     if (state.removing.has(asked.id)) await this.#removeIfKnown(asked.id);
     const known = state.network(asked.id);
@@ -72,7 +83,7 @@ export class Networks {
       const { adopted, kept, ready } = known;
       const differs = difference({ ...asked, adopted, kept, ready }, known);
       if (differs !== "") throw new TsnetError("conflict", `network ${asked.id} exists, and its ${differs}`);
-      return this.#ensure(known);
+      return this.#ensure(known, subnets);
     }
     const conflict = networkConflict(asked, state.networks());
     if (conflict !== "") throw new TsnetError("conflict", conflict);
@@ -80,18 +91,20 @@ export class Networks {
     await withRollback(async (undo) => {
       undo(() => this.#remove(network));
       await state.saveNetwork(network);
-      await this.#ensure(network);
+      await this.#ensure(network, subnets);
       overdue?.throwIfAborted();
       await state.saveNetwork({ ...network, ready: true });
     });
   }
 
-  async #ensure(network: Network): Promise<void> {
-    const { kernel, firewall, forwarding } = this.#needs;
+  /** If it fails after the IPAM was told: Docker releases the pools of a network that could not be made. */
+  async #ensure(network: Network, subnets: readonly AttachedSubnet[]): Promise<void> {
+    const { kernel, firewall, forwarding, attach } = this.#needs;
     await during(`create network ${network.id}`, async () => {
       await firewall.change([], networkElements(network));
       await forwarding.ensure(network);
       await kernel.apply(planBridge(network));
+      await attach(network.id, subnets);
     });
   }
 
@@ -175,6 +188,13 @@ export class Networks {
     forwarding.forget(network.id);
   }
 }
+
+const attachedSubnet = ({ addressSpace, pool, gateway, auxiliary }: RequestedSubnet): AttachedSubnet => ({
+  addressSpace,
+  pool,
+  gateway: gateway === null ? null : parseHostAddress(gateway).ip.text,
+  auxiliary: Object.entries(auxiliary).map(([name, text]) => auxiliaryIp(name, text).text),
+});
 
 /** Why a link that exists cannot be the network's bridge; "" if it can. */
 function whyNotUse(link: ObservedLink, network: Network): string {

@@ -17,6 +17,8 @@ export interface RecordCondition {
 export interface Records {
   /** All records of a kind, by ID: one state, with every commit in it that was asked for before. */
   list(kind: RecordKind): Promise<ReadonlyMap<string, unknown>>;
+  /** Hands over what `list` has, in turns of the event loop: for kinds with so many that they are not to be in memory at once. */
+  each(kind: RecordKind, use: (id: string, value: unknown) => void): Promise<void>;
   /**
    * Makes all of the changes durable, or none. Commits take effect in the order in which they were asked for; removing what does
    * not exist is no error.
@@ -35,6 +37,8 @@ export interface Follower {
 
 /** What is needed besides where several hosts write: compare and swap, and watch. */
 export interface SharedRecords extends Records {
+  /** The most changes, and the most conditions, that one commit can have; one with more is refused before anything is done. */
+  readonly maxChanges: number;
   /**
    * As `commit`, if all of the conditions hold; they are looked at and the changes made in one step.
    * @returns whether it took place

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import type { Endpoint } from "../plan/network.ts";
 import type { Kernel } from "./kernel.ts";
 import type { ExplainAnswer, FirewallAnswer, PublishedPort } from "./report-answers.ts";
@@ -8,9 +7,7 @@ import type { ExplainFacts } from "./report-origin.ts";
 import { countsOf, reportPort } from "./report-ports.ts";
 import { hasPort } from "./report-published.ts";
 import type { State } from "./state.ts";
-
-/** How long a report works at a time. */
-const turnMs = 2;
+import { Turn } from "./turn.ts";
 
 export interface ReportNeeds {
   readonly state: Pick<State, "endpoints" | "network" | "networks">;
@@ -78,19 +75,5 @@ export class Report {
       if (isOwn || endpoint.ports.some((mapping) => hasPort(mapping, asked))) found.set(endpoint.id, endpoint);
     }
     return found;
-  }
-}
-
-/** A turn of the event loop, which belongs to Docker's requests: a report gives it back after a while. */
-class Turn {
-  #endsAt = performance.now() + turnMs;
-
-  get isOver(): boolean {
-    return performance.now() >= this.#endsAt;
-  }
-
-  async next(): Promise<void> {
-    await setImmediate();
-    this.#endsAt = performance.now() + turnMs;
   }
 }

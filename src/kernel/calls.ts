@@ -13,6 +13,7 @@ import { Nft } from "./nft.ts";
 import { NftEvents } from "./nft-events.ts";
 import { NftTable } from "./nft-table.ts";
 import { observe, observeEphemeralPorts, observeReservedPorts, observeSandboxes } from "./observe.ts";
+import { observeRouted } from "./routed.ts";
 import { Watcher } from "./watcher.ts";
 
 /** What the thread is started with. */
@@ -49,6 +50,10 @@ export class KernelCalls {
 
   observe(): Observed {
     return observe(this.#rtnetlink);
+  }
+
+  observeRouted(): string {
+    return observeRouted(this.#rtnetlink);
   }
 
   observeLink(name: string): ObservedLink | undefined {

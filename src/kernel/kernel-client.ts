@@ -62,6 +62,10 @@ export class KernelClient {
     return this.#kernel.call("observe");
   }
 
+  observeRouted(): Promise<string> {
+    return this.#kernel.call("observeRouted");
+  }
+
   observeLink(name: string): Promise<ObservedLink | undefined> {
     return this.#kernel.call("observeLink", name);
   }

@@ -66,17 +66,31 @@ export class AddressSet {
     return true;
   }
 
-  /** Holds and returns the lowest free offset of a range; undefined if there is none. */
-  allocate(range: OffsetRange): bigint | undefined {
-    const offset = this.#lowestFree(range);
-    if (offset !== undefined) this.hold(offset);
-    return offset;
+  /** The lowest free offset of a range; undefined if there is none. */
+  firstFree({ first, last }: OffsetRange): bigint | undefined {
+    const run = this.#runFrom(first);
+    const free = run === undefined || run.first > first ? first : run.last + 1n;
+    return free <= last ? free : undefined;
   }
 
-  /** Holds and returns the next free offset of a range after this one, round to its beginning; undefined if there is none. */
-  allocateAfter(after: bigint, range: OffsetRange): bigint | undefined {
+  /** The next free offset of a range after this one, round to its beginning; undefined if there is none. */
+  freeAfter(after: bigint, range: OffsetRange): bigint | undefined {
     const beyond = after < range.first || after >= range.last ? undefined : { first: after + 1n, last: range.last };
-    return (beyond && this.allocate(beyond)) ?? this.allocate(range);
+    return (beyond && this.firstFree(beyond)) ?? this.firstFree(range);
+  }
+
+  /** The lowest held offset that is not below this one; undefined if there is none. */
+  next(from: bigint): bigint | undefined {
+    const run = this.#runFrom(from);
+    if (run === undefined) return undefined;
+    return run.first > from ? run.first : from;
+  }
+
+  /** How many of a range are held. */
+  countIn(range: OffsetRange): bigint {
+    const clamp = (end: bigint): bigint =>
+      end < range.first ? range.first : end > range.last + 1n ? range.last + 1n : end;
+    return this.#blocks.flat().reduce((count, { first, last }) => count + clamp(last + 1n) - clamp(first), 0n);
   }
 
   /** All that are held, in order. */
@@ -84,12 +98,6 @@ export class AddressSet {
     for (const runs of this.#blocks) {
       for (const { first, last } of runs) for (let offset = first; offset <= last; offset++) yield offset;
     }
-  }
-
-  #lowestFree({ first, last }: OffsetRange): bigint | undefined {
-    const run = this.#runFrom(first);
-    const free = run === undefined || run.first > first ? first : run.last + 1n;
-    return free <= last ? free : undefined;
   }
 
   /** The first run that ends at the offset or after it. */

@@ -33,3 +33,6 @@ export const isLinkName = (text: string): boolean =>
 
 /** Whether a bridge of this name is Docker's own. */
 export const isDockerLink = (name: string): boolean => /^(docker0|docker_gwbridge|br-[0-9a-f]{12})$/.test(name);
+
+/** Whether Docker's name of a driver is tsnet's: "tsnet", or "registry.example/tsnet:latest" of a managed plugin. */
+export const isTsnetPlugin = (driver: string): boolean => /(^|\/)tsnet(:[^/]+)?$/.test(driver);

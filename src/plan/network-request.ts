@@ -9,6 +9,8 @@ import { type BridgeOptions, parseBridgeOptions } from "./options.ts";
 
 /** One subnet as Docker's IPAM chose it. */
 export interface RequestedSubnet {
+  /** Which of an IPAM driver's address spaces it is from: "LocalDefault" of Docker's own, "tsnet-local" of ours. */
+  readonly addressSpace: string;
   /** "172.18.0.0/16". */
   readonly pool: string;
   /** "172.18.0.1/16"; null if IPAM gave none. */
@@ -25,6 +27,7 @@ export interface NetworkRequest {
   readonly enableIpv4: boolean | undefined;
   readonly enableIpv6: boolean | undefined;
   readonly options: Readonly<Record<string, string>>;
+  /** In any order: the docker command keeps none. */
   readonly ipv4: readonly RequestedSubnet[];
   readonly ipv6: readonly RequestedSubnet[];
 }
@@ -71,17 +74,41 @@ function familySubnets(family: Family, request: NetworkRequest, options: BridgeO
   const enabled =
     family === 4 ? (request.enableIpv4 ?? options.enableIpv4) : (request.enableIpv6 ?? options.enableIpv6);
   if (enabled === false) return [];
-  if (requested.length > 1) throw new TsnetError("invalid", `${field}: bridge driver doesn't support multiple subnets`);
-  const [subnet] = requested;
-  if (subnet === undefined) {
-    if (enabled === true) throw new TsnetError("invalid", `${field}: ipv${family} pool is empty`);
-    return [];
+  if (requested.length === 0 && enabled === true) {
+    throw new TsnetError("invalid", `${field}: ipv${family} pool is empty`);
   }
-  return [planSubnet(family, subnet, request.internal, options)];
+  const subnets = requested.map((subnet, index) => planSubnet(family, subnet, { request, options, index }));
+  return inOrder(subnets, field);
 }
 
-function planSubnet(family: Family, requested: RequestedSubnet, internal: boolean, options: BridgeOptions): Subnet {
-  const field = `IPv${family}Data[0]`;
+/**
+ * By their first addresses, so that the same subnets make the same network in whatever order they come.
+ * @throws TsnetError "invalid" if two of them share an address
+ */
+function inOrder(subnets: readonly Subnet[], field: string): Subnet[] {
+  const sorted = subnets
+    .map((subnet) => ({ subnet, cidr: parseCidr(subnet.pool) }))
+    .sort(({ cidr: a }, { cidr: b }) => (a.base === b.base ? a.prefix - b.prefix : a.base < b.base ? -1 : 1));
+  for (const [index, { cidr }] of sorted.entries()) {
+    const before = sorted[index - 1]?.cidr;
+    if (before === undefined || !overlaps(before, cidr)) continue;
+    const reason = `the network's subnets ${before.text} and ${cidr.text} overlap`;
+    throw new TsnetError("invalid", `${field}: ${reason}; give others with --subnet`);
+  }
+  return sorted.map(({ subnet }) => subnet);
+}
+
+/** What a subnet's plan depends on besides the subnet. */
+interface Context {
+  readonly request: NetworkRequest;
+  readonly options: BridgeOptions;
+  /** The subnet's place in the request. */
+  readonly index: number;
+}
+
+function planSubnet(family: Family, requested: RequestedSubnet, { request, options, index }: Context): Subnet {
+  const { internal } = request;
+  const field = `IPv${family}Data[${index}]`;
   const pool = parseCidr(requested.pool);
   if (pool.family !== family)
     throw new TsnetError("invalid", `${field}.Pool: expected an IPv${family} subnet, got ${pool.text}`);
@@ -139,7 +166,11 @@ function auxiliaryGateway(family: Family, requested: RequestedSubnet, internal: 
   return ip.text;
 }
 
-function auxiliaryIp(name: string, text: string): Ip {
+/**
+ * The address that `--aux-address` keeps from everybody, which Docker sends with the subnet's prefix length.
+ * @throws TsnetError "invalid" with the name
+ */
+export function auxiliaryIp(name: string, text: string): Ip {
   try {
     return text.includes("/") ? parseHostAddress(text).ip : parseIp(text);
   } catch (cause) {

@@ -47,6 +47,7 @@ export interface Network {
   readonly hostBinding: string;
   /** Name of the interface in the container, less its number. */
   readonly interfacePrefix: string;
+  /** At least one; those of IPv4 first, and in order of their addresses. They do not overlap. */
   readonly subnets: readonly Subnet[];
   /** Links of the host from which everything reaches the containers. */
   readonly trustedLinks: readonly string[];

@@ -3,7 +3,7 @@ import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, statS
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { explainStorageError } from "./sqlite-error.ts";
-import type { Kind, Row } from "./store.ts";
+import { type ConditionRow, holds, type Kind, type Row } from "./store.ts";
 
 /** The version of the tables below. */
 const schemaVersion = 1;
@@ -26,8 +26,8 @@ PRAGMA cache_size = -512;
 PRAGMA journal_size_limit = 4194304;
 `;
 
-/** How many rows are read at a time, so that the small heap of the worker is never full of them. */
-const rowsPerPage = 1000;
+/** How many rows are read at a time: few, so that those who use them have a turn of 1 ms, and keep a small heap. */
+const rowsPerPage = 100;
 
 /** How long to wait for an older process that is just ending. */
 const lockTimeoutMs = 1000;
@@ -38,6 +38,7 @@ export class SqliteFile {
   readonly #put: StatementSync;
   readonly #remove: StatementSync;
   readonly #page: StatementSync;
+  readonly #get: StatementSync;
   #synchronous = "FULL";
 
   /** @throws Error, whose message names the path and says what to do */
@@ -53,6 +54,7 @@ export class SqliteFile {
     this.#remove = this.#database.prepare("DELETE FROM record WHERE kind = ? AND id = ?");
     this.#page = this.#database.prepare("SELECT id, value FROM record WHERE kind = ? AND id > ? ORDER BY id LIMIT ?");
     this.#page.setReturnArrays(true);
+    this.#get = this.#database.prepare("SELECT value FROM record WHERE kind = ? AND id = ?");
   }
 
   /**
@@ -65,6 +67,34 @@ export class SqliteFile {
     } catch (error) {
       throw new Error(explainStorageError(error, this.#path), { cause: error });
     }
+  }
+
+  /**
+   * The JSON text of a record, or nothing.
+   * @throws Error, whose message names the path and says what to do
+   */
+  get(kind: Kind, id: string): string[] {
+    try {
+      const text = this.#text(kind, id);
+      return text === undefined ? [] : [text];
+    } catch (error) {
+      throw new Error(explainStorageError(error, this.#path), { cause: error });
+    }
+  }
+
+  /**
+   * Writes a commit in a transaction of its own, if all of the conditions hold.
+   * @returns whether they did
+   * @throws Error, whose message names the path and says what to do; then nothing was changed
+   */
+  writeIf(rows: readonly Row[], conditions: readonly ConditionRow[]): boolean {
+    let isMet = false;
+    const refusal = this.#transact(rows, () => {
+      isMet = conditions.every((row) => holds(row, this.#text(row[0], row[1])));
+      return isMet;
+    });
+    if (refusal !== null) throw new Error(refusal);
+    return isMet;
   }
 
   /** Writes commits in one transaction; if it fails, each in one of its own. The answer holds, for each, why it was refused. */
@@ -88,11 +118,12 @@ export class SqliteFile {
     this.#synchronous = mode;
   }
 
-  #transact(rows: readonly Row[]): string | null {
+  /** @param isMet looked at in the transaction: nothing is written if it is false */
+  #transact(rows: readonly Row[], isMet: () => boolean = () => true): string | null {
     try {
       this.#setSynchronous(rows.every(([kind]) => kind === "endpoint") ? "NORMAL" : "FULL");
       this.#database.exec("BEGIN IMMEDIATE");
-      for (const [kind, id, text] of rows) {
+      for (const [kind, id, text] of isMet() ? rows : []) {
         if (text === null) this.#remove.run(kind, id);
         else this.#put.run(kind, id, text);
       }
@@ -103,6 +134,8 @@ export class SqliteFile {
       return `${explainStorageError(error, this.#path)}; nothing was changed`;
     }
   }
+
+  #text = (kind: Kind, id: string): string | undefined => this.#get.get(kind, id)?.["value"] as string | undefined;
 }
 
 /** Makes the file, and the directory that it is in, for root alone. SQLite gives its -wal file the mode of the file. */

@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: tsnet and Docker's own bridge in turn, on one dockerd; prints the table and writes docs/benchmarks.md.
- * `npm run bench -- docker`, `driver` or `ports` measures one part, and prints it only.
+ * `npm run bench -- docker`, `driver`, `ports` or `ipam` measures one part, and prints it only.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
@@ -11,6 +11,7 @@ import { setUp } from "../support/setup.ts";
 import { dockerFigures } from "./docker-figures.ts";
 import { driverFigures, residentMib } from "./driver-figures.ts";
 import { type Figure, formatTable } from "./figures.ts";
+import { ipamFigures } from "./ipam-figures.ts";
 import { portFigures } from "./port-figures.ts";
 import { StallMonitor } from "./stall.ts";
 
@@ -20,6 +21,7 @@ const parts = {
   docker: dockerFigures,
   driver: driverFigures,
   ports: portFigures,
+  ipam: ipamFigures,
 };
 type Part = keyof typeof parts;
 const all = Object.keys(parts) as Part[];

@@ -5,7 +5,8 @@ import { Endpoints } from "../../src/driver/endpoints.ts";
 import { Firewall } from "../../src/driver/firewall.ts";
 import { Flows } from "../../src/driver/flows.ts";
 import { Forwarding } from "../../src/driver/forwarding.ts";
-import { Pools } from "../../src/driver/ipam/pools.ts";
+import { defaultPools } from "../../src/driver/ipam/default-pools.ts";
+import { Ipam } from "../../src/driver/ipam/ipam.ts";
 import type { HostPort } from "../../src/driver/kernel.ts";
 import { Locks } from "../../src/driver/locks.ts";
 import type { Log } from "../../src/driver/log.ts";
@@ -48,7 +49,12 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
     faults.run(`commit ${changes.map((change) => ("put" in change ? change.put : change.remove)).join()}`, () =>
       store.commit(changes),
     );
-  const records = { list: (kind: Kind) => faults.run(`list ${kind}`, () => store.list(kind)), commit };
+  const records = {
+    list: (kind: Kind) => faults.run(`list ${kind}`, () => store.list(kind)),
+    each: (kind: Kind, use: (id: string, value: unknown) => void) =>
+      faults.run(`list ${kind}`, () => store.each(kind, use)),
+    commit,
+  };
   const log = new TestLog();
   const state = new State(records);
   const locks = new Locks();
@@ -57,19 +63,26 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
   const removals = new Removals(kernel, log);
   const ports = new Ports(kernel);
   const flows = new Flows(kernel, log);
-  const pools = new Pools({ records, hostId: "host-1", excluded: async () => [] });
+  const ipam = new Ipam({
+    ...{ records, log, hostId: "host-1", hostName: "host-1", defaultPools: defaultPools("host-1") },
+    excluded: async () => [],
+    now: () => clock.now,
+  });
   const collector: Collector = new Collector({
     ...{ state, kernel, locks, log },
-    releaseLeases: ({ addresses, leases }) => pools.releaseLeases(addresses, leases),
+    releaseLeases: ({ network, addresses, leases }) => ipam.releaseLeases(network, addresses, leases),
     remove: (id) => endpoints.remove(id),
     now: () => clock.now,
   });
   const endpoints = new Endpoints({
     ...{ state, kernel, firewall, forwarding, removals, ports, flows, locks, log },
     collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
-    leasesAt: (addresses) => pools.leasesAt(addresses),
+    leasesAt: (network, addresses) => ipam.leasesAt(network, addresses),
   });
-  const networks = new Networks({ state, kernel, firewall, forwarding, removals, endpoints, locks, log });
+  const networks = new Networks({
+    ...{ state, kernel, firewall, forwarding, removals, endpoints, locks, log },
+    attach: (network, subnets) => ipam.attach(network, subnets),
+  });
   const reconciler = new Reconciler({
     ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
   });
@@ -86,7 +99,7 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
     removals,
     ports,
     flows,
-    pools,
+    ipam,
     collector,
     endpoints,
     networks,
@@ -97,7 +110,7 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
 /** As `openDriver`, restored. */
 export async function startDriver(world: World, store: Store, clock?: { now: number }): Promise<Driver> {
   const driver = openDriver(world, store, clock);
-  await driver.pools.restore();
+  await driver.ipam.restore();
   await driver.reconciler.restore();
   return driver;
 }

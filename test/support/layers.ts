@@ -7,10 +7,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   plan: ["net"],
   store: ["net", "plan"],
   kernel: ["net", "plan"],
+  docker: ["net", "plan"],
   cluster: ["net", "plan"],
   driver: ["net", "plan"],
   api: ["net", "driver"],
   cli: ["net", "driver", "config.ts"],
+  "config.ts": ["net"],
 };
 
 /** Modules of Node and of npm that only these layers may touch: what is decided elsewhere stays without effects. */

@@ -1,6 +1,6 @@
 /** What Docker asks a driver for, on a world with a bridge of the user's. */
 import type { Driver } from "./driver.ts";
-import { bindingOf, bindingsOf, bridgeKey, idOf, ipv6, networkRequest } from "./values.ts";
+import { bindingOf, bindingsOf, bridgeKey, idOf, ipv6, networkRequest, requestedSubnet } from "./values.ts";
 
 const network = idOf("a1");
 const endpoint = idOf("e1");
@@ -23,11 +23,16 @@ const bindings = [
   ...bindingsOf(7000, 7000, 5),
   ...bindingsOf(7100, 80, 2, { hostAddress: "::1" }),
 ];
+const severalSubnets = [
+  requestedSubnet("172.18.0.0/16", "172.18.0.1/16"),
+  requestedSubnet("10.0.8.0/24", "10.0.8.1/24"),
+];
 const endpointRequest = { network, id: endpoint, addresses: ["172.18.0.2/16", "fd00:18::2/64"], mac: null };
 const steps = {
   nothing: async () => {},
   network: ({ networks }: Driver) => networks.create(networkRequest({ ipv6 })),
-  adopted: ({ networks }: Driver) => networks.create(networkRequest({ ipv6, options: { [bridgeKey("name")]: "lan" } })),
+  adopted: ({ networks }: Driver) =>
+    networks.create(networkRequest({ ipv4: severalSubnets, ipv6, options: { [bridgeKey("name")]: "lan" } })),
   endpoint: async (driver: Driver) => {
     await steps.network(driver);
     await driver.endpoints.create(endpointRequest);
@@ -79,7 +84,7 @@ const steps = {
   /** Another endpoint of the same container, so that its addresses count as several. */
   second: async (driver: Driver) => {
     await steps.published(driver);
-    const ipv4 = [{ pool: "10.0.0.0/24", gateway: "10.0.0.1/24", auxiliary: {} }];
+    const ipv4 = [requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
     await driver.networks.create(networkRequest({ id: idOf("b2"), ipv4 }));
     await driver.endpoints.create({ network: idOf("b2"), id: idOf("e2"), addresses: ["10.0.0.2/24"], mac: null });
   },

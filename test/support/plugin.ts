@@ -72,10 +72,15 @@ export class Plugin {
     return this.#daemon.pid;
   }
 
+  /** Its socket, reachable from outside the host. */
+  get socket(): string {
+    return this.#host.path(socketInside);
+  }
+
   /** One call of the plugin protocol, as dockerd makes it. */
   // biome-ignore lint/suspicious/noExplicitAny: answers differ by method; each test says what it reads
   async call(method: string, body?: object): Promise<any> {
-    const socketPath = this.#host.path(socketInside);
+    const socketPath = this.socket;
     const headers = { accept: "application/vnd.docker.plugins.v1.2+json" };
     return await new Promise((resolve, reject) => {
       const call = request({ socketPath, method: "POST", path: `/${method}`, headers }, (response) => {

@@ -21,6 +21,9 @@ const packageOf: Readonly<Record<string, string>> = {
   ufw: "ufw",
 };
 
+/** The same, for tests that never run in the root of a newer Docker, which therefore does not have them. */
+const packageOfHost: Readonly<Record<string, string>> = { etcd: "etcd-server", openssl: "openssl" };
+
 /** Commands that do as well as another. */
 const alternatives: Readonly<Record<string, readonly string[]>> = { tini: ["docker-init"] };
 
@@ -56,7 +59,7 @@ function isExecutable(path: string): boolean {
 const missing = (packages: Readonly<Record<string, string>>): string[] =>
   Object.entries(packages).flatMap(([command, name]) => (isThere(command) ? [] : [name]));
 
-/** All that the rings need of Debian. */
+/** All that the docker ring needs of Debian. */
 export const testPackages = (): string[] => [...Object.values(packageOf), dockerCommand.package];
 
 /**
@@ -67,7 +70,7 @@ export const testPackages = (): string[] => [...Object.values(packageOf), docker
 export async function setUp(): Promise<string[]> {
   if (process.getuid?.() !== 0) throw new Error("the tests make network namespaces and run dockerd: run them as root");
   process.env["PATH"] = [...(process.env["PATH"] ?? "").split(":"), ...searchPath].join(":");
-  const installed = await install(packageOf);
+  const installed = await install({ ...packageOf, ...packageOfHost });
   if (isExecutable(dockerCommand.path)) return installed;
   await installPackages([dockerCommand.package]);
   return [...installed, dockerCommand.package];

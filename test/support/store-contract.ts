@@ -2,24 +2,16 @@
 import { expect } from "chai";
 import { TsnetError } from "../../src/errors.ts";
 import type { Change, Kind, Store } from "../../src/store/store.ts";
+import { errorOf, put, remove } from "./store-changes.ts";
+import { comparesAndSwaps } from "./store-conditions-contract.ts";
+import { tellsFollowers } from "./store-follow-contract.ts";
+
+export { errorOf };
 
 export interface StoreFixture {
   readonly store: Store;
   /** Lets go of everything that was made for the test. */
   readonly dispose: () => Promise<void>;
-}
-
-const put = (id: string, value: object, kind: Kind = "network"): Change => ({ put: kind, id, value });
-const remove = (id: string, kind: Kind = "network"): Change => ({ remove: kind, id });
-
-/** The error of a promise. Fails if there is none. */
-export async function errorOf(promise: Promise<unknown>): Promise<TsnetError> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).to.be.instanceOf(TsnetError);
-  return error as TsnetError;
 }
 
 export function behavesAsStore(name: string, make: () => Promise<StoreFixture>): void {
@@ -34,6 +26,12 @@ export function behavesAsStore(name: string, make: () => Promise<StoreFixture>):
     });
     afterEach(() => fixture.dispose());
 
+    /** In as many commits as it takes. */
+    const commitAll = async (changes: readonly Change[]): Promise<void> => {
+      const size = Math.min(store.maxChanges, changes.length);
+      for (let from = 0; from < changes.length; from += size) await store.commit(changes.slice(from, from + size));
+    };
+
     it("has no records at first", async () => {
       expect(await records()).to.deep.equal({});
     });
@@ -47,6 +45,18 @@ export function behavesAsStore(name: string, make: () => Promise<StoreFixture>):
       });
       expect(await records("lease")).to.deep.equal({ a: { address: "fd00::2/64" } });
       expect(await records("pool")).to.deep.equal({});
+    });
+
+    it("hands over one by one what it lists, and ends with the error of the one who takes it", async () => {
+      await commitAll(Array.from({ length: 250 }, (_, n) => put(`r${n}`, { n })));
+      const taken = new Map<string, unknown>();
+      await store.each("network", (id, value) => expect(taken.has(id) || taken.set(id, value)).to.equal(taken));
+      expect(taken).to.deep.equal(await store.list("network"));
+      const broken = store.each("network", () => {
+        throw new TsnetError("store", "cannot be understood");
+      });
+      expect((await errorOf(broken)).message).to.equal("cannot be understood");
+      await store.each("lease", () => expect.fail("there is none"));
     });
 
     it("replaces a record that is put again", async () => {
@@ -100,9 +110,9 @@ export function behavesAsStore(name: string, make: () => Promise<StoreFixture>):
 
     it("lists more records than fit in a page, in one state", async () => {
       const all = Array.from({ length: 3456 }, (_, n) => put(`id-${n}`, { n }));
-      await store.commit(all);
+      await commitAll(all);
       const listed = store.list("network");
-      await store.commit(all.map((_, n) => remove(`id-${n}`)));
+      await commitAll(all.map((_, n) => remove(`id-${n}`)));
       expect((await listed).size).to.equal(3456);
       expect(new Set([...(await listed).values()].map((value) => (value as { n: number }).n)).size).to.equal(3456);
       expect(await records()).to.deep.equal({});
@@ -116,6 +126,27 @@ export function behavesAsStore(name: string, make: () => Promise<StoreFixture>):
       expect((await listed).size).to.equal(1);
       expect(await errorOf(store.commit([put("b", {})]))).to.include({ code: "store" });
       expect((await errorOf(store.list("network"))).message).to.contain("closed");
+      expect((await errorOf(store.get("network", "a"))).message).to.contain("closed");
+      expect((await errorOf(store.commitIf([], []))).message).to.contain("closed");
     });
+
+    it("gives one record, or undefined", async () => {
+      await store.commit([put("a", { text: "\u0000ü/😀" }), put("b", {}, "lease")]);
+      expect(await store.get("network", "a")).to.deep.equal({ text: "\u0000ü/😀" });
+      expect(await store.get("network", "b")).to.equal(undefined);
+      expect(await store.get("lease", "b")).to.deep.equal({});
+    });
+
+    it("keeps IDs apart that are parts of each other, or are odd", async () => {
+      const ids = ["a", "a/", "a/b", "a0", "/", "ü", "😀\u0000", " ", "a\n", "%2F", "pool/a"];
+      await store.commit(ids.map((id, n) => put(id, { n })));
+      expect(await records()).to.deep.equal(Object.fromEntries(ids.map((id, n) => [id, { n }])));
+      await store.commit([remove("a")]);
+      expect(await store.get("network", "a")).to.equal(undefined);
+      expect((await store.list("network")).size).to.equal(ids.length - 1);
+    });
+
+    comparesAndSwaps(() => store);
+    tellsFollowers(() => store);
   });
 }

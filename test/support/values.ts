@@ -1,7 +1,7 @@
 /** Requests and records for tests: complete ones, of which a test names only what matters to it. */
 
 import type { Endpoint, Network, PortMapping } from "../../src/plan/network.ts";
-import { type NetworkRequest, planNetwork } from "../../src/plan/network-request.ts";
+import { type NetworkRequest, planNetwork, type RequestedSubnet } from "../../src/plan/network-request.ts";
 import type { PortBinding } from "../../src/plan/ports.ts";
 
 /** A 64-digit ID of Docker's that begins with the given digits. */
@@ -9,19 +9,26 @@ export const idOf = (digits: string): string => digits.padEnd(64, "0");
 
 export const bridgeKey = (name: string): string => `com.docker.network.bridge.${name}`;
 
+/** A subnet as Docker's own IPAM chooses it. */
+export const requestedSubnet = (
+  pool: string,
+  gateway: string | null,
+  values: Partial<RequestedSubnet> = {},
+): RequestedSubnet => ({ addressSpace: "LocalDefault", pool, gateway, auxiliary: {}, ...values });
+
 export const networkRequest = (values: Partial<NetworkRequest> = {}): NetworkRequest => ({
   id: idOf("a1"),
   internal: false,
   enableIpv4: undefined,
   enableIpv6: undefined,
   options: {},
-  ipv4: [{ pool: "172.18.0.0/16", gateway: "172.18.0.1/16", auxiliary: {} }],
+  ipv4: [requestedSubnet("172.18.0.0/16", "172.18.0.1/16")],
   ipv6: [],
   ...values,
 });
 
 /** A second family for a request. */
-export const ipv6 = [{ pool: "fd00:18::/64", gateway: "fd00:18::1/64", auxiliary: {} }];
+export const ipv6 = [requestedSubnet("fd00:18::/64", "fd00:18::1/64")];
 
 export const networkOf = (values: Partial<NetworkRequest> = {}): Network => ({
   ...planNetwork(networkRequest(values)).network,

@@ -27,6 +27,7 @@ export function openKernel(
   return {
     apply: (ops) => (ops.every(({ op }) => op === "forget-flows") ? aside : inTurn)(() => applyAll(world, faults, ops)),
     observe: () => observe("links", () => world.links.snapshot()),
+    observeRouted: () => observe("routed", () => world.links.routed()),
     observeLink: (name) =>
       observe("link", () => {
         const link = world.links.find(name);

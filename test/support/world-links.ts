@@ -108,6 +108,14 @@ export class WorldLinks {
     return { index, name, kind, alias, mac, mtuBytes, up, master, group, ...ofKind, ...ofPort };
   }
 
+  routed(): string {
+    const routes = this.routes.map(
+      ({ destination, table, link }) => `${destination} unicast ${table} ${this.nameOf(link)}`,
+    );
+    const addresses = this.addresses.map(({ address, link }) => `${address} address 0 ${this.nameOf(link)}`);
+    return [...routes, ...addresses].join("\n");
+  }
+
   snapshot(): Observed {
     const links = this.all.filter(({ namespace }) => namespace === "").map((link) => this.observe(link));
     return { links, addresses: [...this.addresses], routes: [...this.routes] };

@@ -9,6 +9,12 @@ describe("the settings", () => {
     logLevel: "info",
     scope: "local",
     mark: 0x0100_0000,
+    dockerSocket: "/run/docker.sock",
+    addressPools: { pools: [], excluded: [] },
+    requiresMacAddress: false,
+    orphanGraceMs: 120_000,
+    hostId: null,
+    etcd: null,
   };
 
   it("have defaults, also where they are empty, and other variables do not matter", () => {
@@ -24,14 +30,41 @@ describe("the settings", () => {
       TSNET_LOG_LEVEL: "debug",
       TSNET_SCOPE: "global",
       TSNET_MARK: "0x80000000",
+      TSNET_DOCKER_SOCKET: "/d",
+      TSNET_ADDRESS_POOLS: "base=10.10.0.0/16,size=24;exclude=10.10.5.0/24",
+      TSNET_REQUIRES_MAC_ADDRESS: "true",
+      TSNET_ORPHAN_GRACE: "1m30s",
+      TSNET_HOST_ID: "node-1.example",
+      TSNET_ETCD_ENDPOINTS: "https://10.0.0.1:2379, https://[FD00::1]:443/,https://etcd.example:2379",
+      TSNET_ETCD_CACERT: "/ca.pem",
+      TSNET_ETCD_CERT: "/cert.pem",
+      TSNET_ETCD_KEY: "/key.pem",
+      TSNET_ETCD_USER: "tsnet:pass:word",
+      TSNET_ETCD_PREFIX: "/cluster-1/tsnet/",
     };
-    expect(parseConfig(environment)).to.deep.equal({
+    const { addressPools, ...others } = parseConfig(environment);
+    expect(addressPools.pools.map(({ base, prefix }) => [base.text, prefix])).to.deep.equal([["10.10.0.0/16", 24]]);
+    expect(addressPools.excluded.map(({ text }) => text)).to.deep.equal(["10.10.5.0/24"]);
+    expect(others).to.deep.equal({
       socket: "/a",
       adminSocket: "/c",
       stateDir: "/b",
       logLevel: "debug",
       scope: "global",
       mark: 0x8000_0000,
+      dockerSocket: "/d",
+      requiresMacAddress: true,
+      orphanGraceMs: 90_000,
+      hostId: "node-1.example",
+      etcd: {
+        endpoints: ["https://10.0.0.1:2379", "https://[fd00::1]:443", "https://etcd.example:2379"],
+        cacert: "/ca.pem",
+        cert: "/cert.pem",
+        key: "/key.pem",
+        user: "tsnet",
+        password: "pass:word",
+        prefix: "/cluster-1/tsnet/",
+      },
     });
     expect(parseConfig({ TSNET_MARK: "1" }).mark).to.equal(1);
   });
@@ -44,9 +77,20 @@ describe("the settings", () => {
       TSNET_LOG_LEVEL: "loud",
       TSNET_SCOPE: "swarm",
       TSNET_MARK: "3",
+      TSNET_DOCKER_SOCKET: "docker.sock",
+      TSNET_ADDRESS_POOLS: "base=10.10.0.0/16",
+      TSNET_REQUIRES_MAC_ADDRESS: "yes",
+      TSNET_ORPHAN_GRACE: "2",
+      TSNET_HOST_ID: "a/b",
+      TSNET_ETCD_ENDPOINTS: "10.0.0.1:2379",
+      TSNET_ETCD_CACERT: "ca.pem",
+      TSNET_ETCD_CERT: "cert.pem",
+      TSNET_ETCD_KEY: "key.pem",
+      TSNET_ETCD_USER: "hunter2",
+      TSNET_ETCD_PREFIX: "tsnet",
       TSNET_SPEED: "1",
     };
-    const known = "TSNET_SOCKET, TSNET_ADMIN_SOCKET, TSNET_STATE_DIR, TSNET_LOG_LEVEL, TSNET_SCOPE, TSNET_MARK";
+    const known = Object.keys(environment).slice(0, -1).join(", ");
     expect(messages(environment)).to.deep.equal([
       "TSNET_SOCKET=tsnet.sock: expected an absolute path",
       "TSNET_ADMIN_SOCKET=admin.sock: expected an absolute path",
@@ -54,6 +98,17 @@ describe("the settings", () => {
       "TSNET_LOG_LEVEL=loud: expected one of trace, debug, info, warn, error, fatal",
       "TSNET_SCOPE=swarm: expected one of local, global",
       "TSNET_MARK=3: expected a number with one bit set, such as 0x01000000",
+      "TSNET_DOCKER_SOCKET=docker.sock: expected an absolute path",
+      "TSNET_ADDRESS_POOLS=base=10.10.0.0/16: base=10.10.0.0/16: size is missing: expected such as base=10.10.0.0/16,size=24",
+      "TSNET_REQUIRES_MAC_ADDRESS=yes: expected one of true, false",
+      'TSNET_ORPHAN_GRACE=2: expected a length of time with its unit, such as 90s, 10m or 1h30m, got "2"',
+      "TSNET_HOST_ID=a/b: expected a name: up to 63 letters, digits, dots, hyphens and underscores",
+      'TSNET_ETCD_ENDPOINTS: "10.0.0.1:2379": expected such as https://10.0.0.1:2379, several separated by commas',
+      "TSNET_ETCD_CACERT=ca.pem: expected an absolute path",
+      "TSNET_ETCD_CERT=cert.pem: expected an absolute path",
+      "TSNET_ETCD_KEY=key.pem: expected an absolute path",
+      "TSNET_ETCD_USER: expected name:password",
+      "TSNET_ETCD_PREFIX=tsnet: expected a path that begins and ends with a slash, such as /tsnet/",
       `TSNET_SPEED is no setting of tsnet; known: ${known}`,
     ]);
   });
@@ -65,6 +120,56 @@ describe("the settings", () => {
       ]);
     });
   }
+
+  for (const grace of ["0", "999ms", "169h", "soon", "-1s"]) {
+    it(`do not take ${grace} for a grace time`, () => {
+      const [message] = messages({ TSNET_ORPHAN_GRACE: grace });
+      expect(message).to.match(/^TSNET_ORPHAN_GRACE=/);
+    });
+  }
+
+  for (const [name, endpoints] of Object.entries({
+    "without a port": "http://10.0.0.1",
+    "with a path": "http://10.0.0.1:2379/v3",
+    "with a port that is too large": "http://10.0.0.1:65536",
+    "of another scheme": "unix:///run/etcd.sock",
+    "that are empty in between": "http://10.0.0.1:2379,,http://10.0.0.2:2379",
+    "given twice": "http://10.0.0.1:2379,http://10.0.0.1:2379/",
+  })) {
+    it(`do not take endpoints of etcd ${name}`, () => {
+      const all = messages({ TSNET_ETCD_ENDPOINTS: endpoints });
+      expect(all).to.have.lengthOf(1);
+      expect(all[0]).to.match(/^TSNET_ETCD_ENDPOINTS: .*(expected such as|given twice)/);
+    });
+  }
+
+  it("of etcd are told if they contradict each other", () => {
+    const plain = { TSNET_ETCD_ENDPOINTS: "https://a:1,http://b:2" };
+    expect(messages({ TSNET_ETCD_USER: "a:b", TSNET_ETCD_CERT: "/c", TSNET_ETCD_KEY: "/k" })).to.deep.equal([
+      "TSNET_ETCD_CERT is set, but TSNET_ETCD_ENDPOINTS is not: set both or none",
+      "TSNET_ETCD_KEY is set, but TSNET_ETCD_ENDPOINTS is not: set both or none",
+      "TSNET_ETCD_USER is set, but TSNET_ETCD_ENDPOINTS is not: set both or none",
+    ]);
+    expect(messages({ ...plain, TSNET_ETCD_CACERT: "/c" })).to.deep.equal([
+      "TSNET_ETCD_CACERT is set, but TSNET_ETCD_ENDPOINTS has http://b:2: expected https",
+    ]);
+    expect(messages({ TSNET_ETCD_ENDPOINTS: "https://a:1", TSNET_ETCD_KEY: "/k" })).to.deep.equal([
+      "TSNET_ETCD_CERT and TSNET_ETCD_KEY: set both or none",
+    ]);
+    expect(messages(plain)).to.deep.equal([]);
+  });
+
+  it("show no password of etcd's", () => {
+    const secrets = {
+      TSNET_ETCD_USER: "hunter2",
+      TSNET_ETCD_ENDPOINTS: "http://tsnet:hunter2@10.0.0.1:2379",
+      TSNET_MARK: "3",
+    };
+    const all = messages(secrets);
+    expect(all).to.have.lengthOf(3);
+    expect(all[1]).to.equal("TSNET_ETCD_ENDPOINTS: a user and password belong into TSNET_ETCD_USER");
+    expect(all.join()).not.to.contain("hunter2");
+  });
 
   function messages(environment: Record<string, string>): string[] {
     try {

@@ -1,3 +1,7 @@
+import { TsnetError } from "../../errors.ts";
+import { parseDuration } from "../../net/duration.ts";
+import { nearest } from "../../net/nearest.ts";
+
 /** What `--ipam-opt` says of a pool. */
 export interface PoolOptions {
   /** `tsnet.sticky`: who comes back within `stickyTtlMs` gets the same address again. */
@@ -16,3 +20,57 @@ export const defaultPoolOptions: PoolOptions = {
   quarantineMs: 0,
   shared: false,
 };
+
+/** The options of ours. Those of others are none of our business. */
+const keys = {
+  sticky: "tsnet.sticky",
+  stickyTtl: "tsnet.sticky_ttl",
+  quarantine: "tsnet.quarantine",
+  shared: "tsnet.shared",
+} as const;
+
+/**
+ * @param texts `--ipam-opt`, by key
+ * @throws TsnetError "invalid", which names the option
+ */
+export function parsePoolOptions(texts: Readonly<Record<string, string>>): PoolOptions {
+  refuseUnknown(texts);
+  const read = <T>(key: string, parse: (text: string) => T, without: T): T => {
+    const text = texts[key];
+    return text === undefined ? without : parseOption(key, text, parse);
+  };
+  const sticky = read(keys.sticky, parseBoolean, defaultPoolOptions.sticky);
+  const ttl = texts[keys.stickyTtl];
+  if (ttl !== undefined && !sticky) {
+    throw new TsnetError("invalid", `IPAM option ${keys.stickyTtl}=${ttl} needs ${keys.sticky}=true beside it`);
+  }
+  return {
+    sticky,
+    stickyTtlMs: read(keys.stickyTtl, parseDuration, defaultPoolOptions.stickyTtlMs),
+    quarantineMs: read(keys.quarantine, parseDuration, defaultPoolOptions.quarantineMs),
+    shared: read(keys.shared, parseBoolean, defaultPoolOptions.shared),
+  };
+}
+
+function refuseUnknown(texts: Readonly<Record<string, string>>): void {
+  const known: readonly string[] = Object.values(keys);
+  const unknown = Object.keys(texts).find((key) => key.startsWith("tsnet.") && !known.includes(key));
+  if (unknown === undefined) return;
+  throw new TsnetError(
+    "invalid",
+    `unknown IPAM option ${unknown}=${texts[unknown]}: did you mean ${nearest(unknown, known)}?`,
+  );
+}
+
+function parseOption<T>(key: string, text: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw new TsnetError("invalid", `invalid IPAM option ${key}=${text}`, { cause });
+  }
+}
+
+function parseBoolean(text: string): boolean {
+  if (text === "true" || text === "false") return text === "true";
+  throw new TsnetError("invalid", `expected true or false, got ${JSON.stringify(text)}`);
+}

@@ -1,8 +1,9 @@
 /** What RequestPool asks for, from texts to values. */
 import { TsnetError } from "../../errors.ts";
 import { type Cidr, containsCidr, type Family, parseHostAddress } from "../../net/cidr.ts";
-import { nearest } from "../../net/nearest.ts";
-import { type AddressSpace, addressSpaces, type SubnetWish } from "./default-pools.ts";
+import { type AddressSpace, addressSpaces } from "./default-pools.ts";
+import { type PoolOptions, parsePoolOptions } from "./pool-options.ts";
+import type { SubnetWish } from "./subnet-search.ts";
 
 /** RequestPool (engine-contract.md, 2.3). Texts are "" where Docker sends nothing. */
 export interface PoolRequest {
@@ -16,38 +17,48 @@ export interface PoolRequest {
   readonly v6: boolean;
 }
 
-/** A subnet that is named, or any. */
-export type PoolWish =
-  | { readonly addressSpace: AddressSpace; readonly subnet: Cidr; readonly subPool: Cidr | null }
-  | { readonly addressSpace: AddressSpace; readonly any: SubnetWish };
+/** A subnet that is named. */
+export interface NamedPoolWish {
+  readonly addressSpace: AddressSpace;
+  readonly options: PoolOptions;
+  readonly subnet: Cidr;
+  readonly subPool: Cidr | null;
+}
 
-/** Options of ours for `--ipam-opt`: there are none yet. Those of others are none of our business. */
-const knownOptions: readonly string[] = [];
+/** Any subnet. */
+export interface AnyPoolWish {
+  readonly addressSpace: AddressSpace;
+  readonly options: PoolOptions;
+  readonly any: SubnetWish;
+}
 
-/** @throws TsnetError "invalid" */
-export function parsePoolRequest({ addressSpace, pool, subPool, options, v6 }: PoolRequest): PoolWish {
-  assertKnownOptions(options);
-  const space = parseAddressSpace(addressSpace);
+export type PoolWish = NamedPoolWish | AnyPoolWish;
+
+/**
+ * Whether there is an etcd for `tsnet.shared` is not looked at.
+ * @throws TsnetError "invalid"
+ */
+export function parsePoolRequest(request: PoolRequest): PoolWish {
+  const options = parsePoolOptions(request.options);
+  const addressSpace = parseAddressSpace(request.addressSpace);
+  return { addressSpace, options, ...parseWhat(request) };
+}
+
+function parseWhat({ addressSpace, pool, subPool, v6 }: PoolRequest) {
   const family: Family = v6 ? 6 : 4;
   if (pool === "") {
     if (subPool !== "")
       throw new TsnetError("invalid", `invalid sub pool: ${subPool} needs a subnet that it is a part of`);
-    return { addressSpace: space, any: { family, prefix: undefined } };
+    return { any: { family, prefix: undefined } };
   }
-  const subnet = parseSubnet("pool", pool, family);
+  // Swarm never says of what family a pool is.
+  const families: readonly Family[] = !v6 && addressSpace === addressSpaces.global ? [4, 6] : [family];
+  const subnet = parseSubnet("pool", pool, families);
   if (subnet.base === 0n) {
     if (subPool !== "") throw new TsnetError("invalid", `invalid sub pool: ${subPool} cannot be a part of ${pool}`);
-    return { addressSpace: space, any: { family, prefix: subnet.prefix } };
+    return { any: { family: subnet.family, prefix: subnet.prefix } };
   }
-  return { addressSpace: space, subnet, subPool: subPool === "" ? null : parseSubPool(subPool, subnet) };
-}
-
-function assertKnownOptions(options: Readonly<Record<string, string>>): void {
-  const unknown = Object.keys(options).find((key) => key.startsWith("tsnet.") && !knownOptions.includes(key));
-  if (unknown === undefined) return;
-  const near = nearest(unknown, knownOptions);
-  const hint = near === undefined ? "tsnet has no IPAM options" : `did you mean ${near}?`;
-  throw new TsnetError("invalid", `unknown IPAM option ${unknown}=${options[unknown]}: ${hint}`);
+  return { subnet, subPool: subPool === "" ? null : parseSubPool(subPool, subnet) };
 }
 
 function parseAddressSpace(text: string): AddressSpace {
@@ -60,17 +71,20 @@ function parseAddressSpace(text: string): AddressSpace {
 }
 
 function parseSubPool(text: string, subnet: Cidr): Cidr {
-  const subPool = parseSubnet("sub pool", text, subnet.family);
+  const subPool = parseSubnet("sub pool", text, [subnet.family]);
   if (containsCidr(subnet, subPool)) return subPool;
   throw new TsnetError("invalid", `invalid sub pool: ${text} is not a part of ${subnet.text}`);
 }
 
-function parseSubnet(what: string, text: string, family: Family): Cidr {
+function parseSubnet(what: string, text: string, families: readonly Family[]): Cidr {
   const { ip, subnet } = parse(what, text);
   if (ip.value !== subnet.base)
     throw new TsnetError("invalid", `invalid ${what}: ${text}: it should be ${subnet.text}`);
-  if (subnet.family === family) return subnet;
-  throw new TsnetError("invalid", `invalid ${what}: ${text} is IPv${subnet.family}, but IPv${family} was asked for`);
+  if (families.includes(subnet.family)) return subnet;
+  throw new TsnetError(
+    "invalid",
+    `invalid ${what}: ${text} is IPv${subnet.family}, but IPv${families[0]} was asked for`,
+  );
 }
 
 function parse(what: string, text: string) {

@@ -1,32 +1,14 @@
 /** A pool in memory: a subnet, or a part of one, that a network gets its addresses from. */
-import { TsnetError } from "../../errors.ts";
-import { AddressSet, type OffsetRange } from "../../net/address-set.ts";
-import { type Cidr, containsIp, formatIp, type Ip, lastOf, sizeOf } from "../../net/cidr.ts";
-import type { RecordChange } from "../records.ts";
-import type { AddressSpace } from "./default-pools.ts";
-import type { LeaseRecord, PoolRecord } from "./pool-record.ts";
-
-/** A subnet of an address space. Pools with the same subnet share it, so that none gives out an address of another. */
-export class SharedSubnet {
-  readonly addressSpace: AddressSpace;
-  readonly cidr: Cidr;
-  readonly pools = new Set<Pool>();
-  /** What is given out, and what never is. */
-  readonly held = new AddressSet();
-
-  constructor(addressSpace: AddressSpace, cidr: Cidr) {
-    this.addressSpace = addressSpace;
-    this.cidr = cidr;
-    for (const offset of reservedOffsets(cidr)) this.held.hold(offset);
-  }
-}
-
-/** IPv4: network and broadcast address, where there is room (RFC 3021). IPv6: the routers' anycast address (RFC 4291, 2.6.1). */
-function reservedOffsets(cidr: Cidr): bigint[] {
-  const size = sizeOf(cidr);
-  if (cidr.family === 6) return [0n];
-  return size > 2n ? [0n, size - 1n] : [];
-}
+import type { OffsetRange } from "../../net/address-set.ts";
+import { type Cidr, containsIp, formatIp, type Ip, lastOf } from "../../net/cidr.ts";
+import { OffsetMap } from "../../net/offset-map.ts";
+import { Holders } from "./holders.ts";
+import type { Lease } from "./lease.ts";
+import { pickFrom } from "./overflow.ts";
+import { defaultPoolOptions, type PoolOptions } from "./pool-options.ts";
+import { type RestKind, Rests } from "./rests.ts";
+import type { PoolSpace, SharedSubnet } from "./shared-subnet.ts";
+import type { PoolView } from "./views.ts";
 
 /** How an address is asked for. */
 export interface AddressWish {
@@ -34,122 +16,228 @@ export interface AddressWish {
   readonly ip: Ip | undefined;
   /** Whether the search for a free one goes on where it ended last, rather than at the lowest. */
   readonly serial: boolean;
-  /** See LeaseRecord; undefined for a lease that was recorded without one. */
-  readonly grant: string | undefined;
+  /** Who gets the same address again, where it rests: see Lease. */
+  readonly identity: string | null;
+  /** Milliseconds since 1970. */
+  readonly nowMs: number;
 }
 
+/**
+ * Addresses are offsets from the first one of the subnet. An address is held, or rests until a time, or has lapsed: its rest is
+ * over, it is free, but nobody has removed its record yet.
+ */
 export class Pool {
   readonly id: string;
   readonly subnet: SharedSubnet;
   readonly subPool: Cidr | null;
-  /** What this pool has given out; `subnet.held` has it too. */
-  readonly leases = new AddressSet();
-  /** By what each address is held, as far as that is known. */
-  readonly #grants = new Map<bigint, string>();
-  /** Set until the pool is durable, or given up. */
-  adding: Promise<void> | undefined;
-  /** Set while the pool is on its way out: nothing is given out any more. */
-  releasing: Promise<void> | undefined;
-  /** Addresses for which something waits for the disk. */
-  readonly busy = new Map<bigint, Promise<void>>();
-  readonly #range: OffsetRange;
-  #lastAllocated: bigint | undefined;
+  readonly options: PoolOptions;
+  /** ID of the network that has its addresses from here. */
+  network: string | null = null;
+  /** IDs of the hosts that use it, if hosts share it. */
+  hosts: readonly string[] = [];
+  /** Counts the requests for pools: what is full goes on in the network's next one. */
+  sequence = 0;
+  /** The offset that was given out last in order; undefined for none. */
+  lastAllocated: bigint | undefined;
+  /** The offsets that are given out unasked. */
+  readonly range: OffsetRange;
+  /** Who holds how much of it. */
+  readonly holders = new Holders();
+  readonly #leases = new OffsetMap<Lease>();
+  readonly #rests = new Rests((offset, lease) => this.#leases.get(offset) === lease && !this.#lapsed.has(offset));
+  readonly #lapsed = new Set<bigint>();
+  readonly #reserved: number;
+  /** Of the range: what the search passes over, what is held, and what rests. */
+  #taken = 0;
+  #used = 0;
+  #resting = 0;
 
-  constructor(subnet: SharedSubnet, subPool: Cidr | null, lastAllocated?: Ip) {
+  constructor(subnet: SharedSubnet, subPool: Cidr | null, options: PoolOptions = defaultPoolOptions) {
     const range = subPool ?? subnet.cidr;
     this.id = poolIdOf(subnet.addressSpace, subnet.cidr, subPool);
     this.subnet = subnet;
     this.subPool = subPool;
-    this.#range = { first: range.base - subnet.cidr.base, last: lastOf(range) - subnet.cidr.base };
-    this.#lastAllocated = lastAllocated && lastAllocated.value - subnet.cidr.base;
+    this.options = options;
+    this.range = { first: range.base - subnet.cidr.base, last: lastOf(range) - subnet.cidr.base };
+    this.#reserved = subnet.reserved.filter((offset) => this.#isInRange(offset)).length;
+    this.#taken = Number(subnet.held.countIn(this.range));
+    subnet.pools.add(this);
   }
 
   /**
-   * Takes an address in memory.
-   * @returns its offset, and what gives it back if it could not be made durable
+   * Decides which address a wish gets: the one that it names; the one that rests for it; a free one; one that rests for
+   * somebody else, the one released longest ago. Changes nothing.
    * @throws TsnetError "invalid", "conflict" or "exhausted"
    */
-  reserve({ ip, serial, grant }: AddressWish): { offset: bigint; undo: () => void } {
-    const before = this.#lastAllocated;
-    const offset = ip ? this.#hold(ip) : this.#allocate(serial);
-    this.leases.hold(offset);
-    if (grant !== undefined) this.#grants.set(offset, grant);
-    if (serial) this.#lastAllocated = offset;
-    return {
-      offset,
-      undo: () => {
-        this.free(offset);
-        if (this.#lastAllocated === offset) this.#lastAllocated = before;
-      },
-    };
+  pick(wish: AddressWish): bigint {
+    return pickFrom([this], wish).offset;
   }
 
-  /** Gives an address back, if it is this pool's. */
-  free(offset: bigint): void {
-    this.#grants.delete(offset);
-    if (this.leases.release(offset)) this.subnet.held.release(offset);
+  /** The offset that rests for the one who asks, the last one released if there are several, the lowest of those. */
+  keptFor({ identity, nowMs }: AddressWish): bigint | undefined {
+    this.subnet.endRests(nowMs);
+    if (identity === null) return undefined;
+    const ends = (offset: bigint): number => this.#leases.get(offset)?.restsUntilMs ?? 0;
+    return [...this.#rests.keptFor(identity)].sort((a, b) => ends(b) - ends(a) || Number(a - b))[0];
   }
 
-  /** By what an address is held; undefined if it is free, or the lease is older than grants. */
-  grantOf(offset: bigint): string | undefined {
-    return this.#grants.get(offset);
+  /** The offset that the search finds. */
+  free({ serial, nowMs }: AddressWish): bigint | undefined {
+    this.subnet.endRests(nowMs);
+    const { held } = this.subnet;
+    return serial && this.lastAllocated !== undefined
+      ? held.freeAfter(this.lastAllocated, this.range)
+      : held.firstFree(this.range);
   }
 
+  /** The offset that has rested longest for somebody who may come back. */
+  yielding(nowMs: number): bigint | undefined {
+    this.subnet.endRests(nowMs);
+    return this.#rests.first("yielding")?.offset;
+  }
+
+  /** Puts a lease, and takes the offset from whatever pool of the subnet it is in: returns what it replaces. */
+  set(offset: bigint, lease: Lease): Lease | undefined {
+    const replaced = this.subnet.ownerOf(offset)?.delete(offset);
+    this.#leases.set(offset, lease);
+    this.subnet.hold(offset);
+    this.#tally(offset, lease, 1);
+    if (lease.restsUntilMs === null) this.holders.add(lease);
+    else this.#rests.add(offset, lease, this.#restKind(offset, lease), this.keeperOf(lease));
+    return replaced;
+  }
+
+  /** Frees an offset, if it is this pool's: returns what it was held by. */
+  delete(offset: bigint): Lease | undefined {
+    const lease = this.#leases.get(offset);
+    if (lease === undefined) return undefined;
+    if (!this.#lapsed.delete(offset)) this.#leave(offset, lease);
+    this.#leases.delete(offset);
+    return lease;
+  }
+
+  /** What an offset is held by, or rests, or rested. */
+  get(offset: bigint): Lease | undefined {
+    return this.#leases.get(offset);
+  }
+
+  /** Whether an address is held: one that rests is not. */
+  holds(ip: Ip): boolean {
+    return containsIp(this.subnet.cidr, ip) && this.#leases.get(this.offsetOf(ip))?.restsUntilMs === null;
+  }
+
+  /** All leases in the order of their addresses, less those that have lapsed. What changes meanwhile may be in it or not. */
+  *entries(): Generator<[offset: bigint, lease: Lease]> {
+    const { held } = this.subnet;
+    for (let offset = held.next(0n); offset !== undefined; offset = held.next(offset + 1n)) {
+      const lease = this.#leases.get(offset);
+      if (lease !== undefined) yield [offset, lease];
+    }
+  }
+
+  /** Leases whose rest is over, and that `delete` has yet to remove. */
+  lapsed(): Iterable<bigint> {
+    return this.#lapsed;
+  }
+
+  /** Frees everything. */
+  clear(): void {
+    for (const offset of this.#leases.offsets()) this.delete(offset);
+  }
+
+  /** What becomes of a lease that is released: it rests, or is gone: undefined. */
+  rested(lease: Lease, nowMs: number): Lease | undefined {
+    const { stickyTtlMs, quarantineMs } = this.options;
+    const restMs = lease.role !== "endpoint" ? 0 : this.keeperOf(lease) === null ? quarantineMs : stickyTtlMs;
+    return restMs > 0 ? { ...lease, restsUntilMs: nowMs + restMs } : undefined;
+  }
+
+  /** For whom a released address is kept; null if it is for nobody. */
+  keeperOf({ role, identity }: Lease): string | null {
+    return this.options.sticky && role === "endpoint" ? identity : null;
+  }
+
+  /** "172.18.0.2" */
   addressAt(offset: bigint): string {
     return formatIp(this.subnet.cidr.family, this.subnet.cidr.base + offset);
   }
 
-  putPool(): RecordChange {
-    const value: PoolRecord = {
-      addressSpace: this.subnet.addressSpace,
-      subnet: this.subnet.cidr.text,
+  /** @param ip an address of the subnet */
+  offsetOf(ip: Ip): bigint {
+    return ip.value - this.subnet.cidr.base;
+  }
+
+  /** How much of what can be given out of the range is held, by this pool or another one of the subnet: 0 to 1. */
+  get usage(): number {
+    const usable = Number(this.size) - this.#reserved;
+    return usable === 0 ? 0 : (this.#taken - this.#reserved - this.#resting) / usable;
+  }
+
+  view(nowMs: number): PoolView {
+    this.subnet.endRests(nowMs);
+    const { addressSpace, cidr } = this.subnet;
+    return {
+      id: this.id,
+      addressSpace,
+      family: cidr.family,
+      subnet: cidr.text,
       subPool: this.subPool?.text ?? null,
-      lastAllocated: this.#lastAllocated === undefined ? null : this.addressAt(this.#lastAllocated),
+      network: this.network,
+      hosts: this.hosts,
+      size: this.size,
+      reserved: BigInt(this.#reserved),
+      used: BigInt(this.#used),
+      resting: BigInt(this.#resting),
+      free: this.size - BigInt(this.#taken),
     };
-    return { put: "pool", id: this.id, value };
   }
 
-  putLease(offset: bigint): RecordChange {
-    const value: LeaseRecord = { pool: this.id, address: this.addressAt(offset), grant: this.#grants.get(offset) };
-    return { put: "lease", id: this.#leaseId(offset), value };
+  /** The subnet says that the search passes an offset over (1), or does not any more (-1). */
+  count(offset: bigint, by: 1 | -1): void {
+    if (this.#isInRange(offset)) this.#taken += by;
   }
 
-  removeLease(offset: bigint): RecordChange {
-    return { remove: "lease", id: this.#leaseId(offset) };
+  /** The addresses of the range that rest and that nobody else gets, once nothing is free: how many, and until when the first. */
+  get strictRests(): { readonly count: number; readonly untilMs: number | null } {
+    return { count: this.#resting, untilMs: this.#rests.first("strict")?.lease.restsUntilMs ?? null };
   }
 
-  /** Subnets of an address space do not overlap, so that an address has one lease at most. */
-  #leaseId(offset: bigint): string {
-    return `${this.subnet.addressSpace}/${this.addressAt(offset)}`;
+  /** Number of addresses of the range. */
+  get size(): bigint {
+    return this.range.last - this.range.first + 1n;
   }
 
-  #hold(ip: Ip): bigint {
-    const { cidr, held } = this.subnet;
-    if (!containsIp(cidr, ip)) {
-      throw new TsnetError("invalid", `requested address is out of range: ${ip.text} is not in ${cidr.text}`);
+  #isInRange(offset: bigint): boolean {
+    return offset >= this.range.first && offset <= this.range.last;
+  }
+
+  #restKind(offset: bigint, lease: Lease): RestKind {
+    if (!this.#isInRange(offset)) return "outside";
+    return this.keeperOf(lease) === null ? "strict" : "yielding";
+  }
+
+  /** What rests no longer is free: the search finds it again. The subnet says so to all of its pools. */
+  endRests(nowMs: number): void {
+    for (let offset = this.#rests.ended(nowMs); offset !== undefined; offset = this.#rests.ended(nowMs)) {
+      this.#leave(offset, this.#leases.get(offset) as Lease);
+      this.#lapsed.add(offset);
     }
-    const offset = ip.value - cidr.base;
-    if (held.hold(offset)) return offset;
-    const why = reservedOffsets(cidr).includes(offset) ? "is reserved in" : "is held in";
-    throw new TsnetError("conflict", `Address already in use: ${ip.text} ${why} ${this.id}`);
   }
 
-  #allocate(serial: boolean): bigint {
-    const { cidr, held } = this.subnet;
-    const offset =
-      serial && this.#lastAllocated !== undefined
-        ? held.allocateAfter(this.#lastAllocated, this.#range)
-        : held.allocate(this.#range);
-    if (offset !== undefined) return offset;
-    const size = this.#range.last - this.#range.first + 1n;
-    const hint = "remove containers, or make the network with a larger subnet or IP range";
-    throw new TsnetError(
-      "exhausted",
-      `no available IPv${cidr.family} addresses on this network's address pools: ${this.id} (size ${size}): ${hint}`,
-    );
+  #leave(offset: bigint, lease: Lease): void {
+    this.#tally(offset, lease, -1);
+    if (lease.restsUntilMs === null) this.holders.remove(lease);
+    else this.#rests.remove(offset, this.keeperOf(lease));
+    this.subnet.release(offset);
+  }
+
+  #tally(offset: bigint, { restsUntilMs }: Lease, by: 1 | -1): void {
+    if (!this.#isInRange(offset)) return;
+    if (restsUntilMs === null) this.#used += by;
+    else this.#resting += by;
   }
 }
 
 /** "tsnet-local/172.18.0.0/16", or with the sub pool "tsnet-local/172.18.0.0/16/172.18.5.0/24". */
-export const poolIdOf = (addressSpace: AddressSpace, subnet: Cidr, subPool: Cidr | null): string =>
+export const poolIdOf = (addressSpace: PoolSpace, subnet: Cidr, subPool: Cidr | null): string =>
   [addressSpace, subnet.text, ...(subPool ? [subPool.text] : [])].join("/");

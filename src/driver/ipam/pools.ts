@@ -1,59 +1,63 @@
 /**
- * Address management: the calls of Docker's IPAM driver, with the meaning of Docker's own (engine-contract.md, sections 2.3 and 6).
+ * Address management of this host: the calls of Docker's IPAM driver, with the meaning of Docker's own (engine-contract.md,
+ * sections 2.3 and 6).
  *
  * What is taken is taken in memory first, in one turn, then made durable, and given back if that fails; what is given back is
  * removed from the disk first. So two calls never get the same, whatever else waits, and no answer is ahead of the disk.
  */
-import { randomUUID } from "node:crypto";
-import { setImmediate } from "node:timers/promises";
 import { TsnetError } from "../../errors.ts";
-import { type Cidr, overlaps, parseCidr, parseHostAddress, parseIp } from "../../net/cidr.ts";
-import { badRecord, recordsPerTurn } from "../parse-record.ts";
+import { type Cidr, containsIp, type Ip, parseHostAddress, parseIp } from "../../net/cidr.ts";
+import type { Log } from "../log.ts";
 import type { Records } from "../records.ts";
-import {
-  type AddressSpace,
-  addressSpaces,
-  chooseSubnet,
-  type DefaultPools,
-  dockerDefaultPools,
-} from "./default-pools.ts";
-import { Pool, poolIdOf, SharedSubnet } from "./pool.ts";
-import { parseLeaseRecord, parsePoolRecord } from "./pool-record.ts";
-import { type PoolRequest, type PoolWish, parsePoolRequest } from "./pool-request.ts";
-
-/** RequestAddress (engine-contract.md, 2.3). */
-export interface AddressRequest {
-  readonly poolId: string;
-  /** "172.18.0.2"; "" for a free one. */
-  readonly address: string;
-  readonly options: Readonly<Record<string, string>>;
-}
+import { type ParsedAddressRequest, parseAddressRequest, roleOf } from "./address-wish.ts";
+import { correctedRoles, poolToAttach } from "./attachment.ts";
+import type { AddressRequest, AttachedSubnet, PoolBackend } from "./backend.ts";
+import { type AddressSpace, addressSpaces, type DefaultPools, defaultPools } from "./default-pools.ts";
+import { newGrant } from "./grants.ts";
+import type { Lease } from "./lease.ts";
+import { Leases } from "./leases.ts";
+import { pickFrom } from "./overflow.ts";
+import { type Pool, poolIdOf } from "./pool.ts";
+import { putPool, removeLease, sharedHosts } from "./pool-record.ts";
+import type { AnyPoolWish, NamedPoolWish, PoolWish } from "./pool-request.ts";
+import { PoolTable } from "./pool-table.ts";
+import { restorePools } from "./restore-pools.ts";
+import { type Obstacle, SubnetSearch } from "./subnet-search.ts";
+import type { LeaseView, PoolView } from "./views.ts";
 
 export interface PoolsOptions {
   readonly records: Records;
   /** What tells this host from others. */
   readonly hostId: string;
   /** What no subnet that we choose may touch: what the host routes, other networks' subnets, name servers. */
-  readonly excluded: () => Promise<readonly Cidr[]>;
+  readonly excluded: () => Promise<Iterable<Obstacle>>;
+  readonly log: Log;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** Docker's own if left out. */
   readonly defaultPools?: DefaultPools;
 }
 
-/** Set by swarm's manager, so that an address that was just freed is the last to be used again. */
-const serialOption = "com.docker.network.ipam.serial";
-
-export class Pools {
+export class Pools implements PoolBackend {
   readonly #records: Records;
-  readonly #excluded: () => Promise<readonly Cidr[]>;
+  readonly #excluded: () => Promise<Iterable<Obstacle>>;
+  readonly #now: () => number;
   readonly #defaultPools: DefaultPools;
-  readonly #pools = new Map<string, Pool>();
-  /** By address space and subnet: "tsnet-local/172.18.0.0/16". */
-  readonly #subnets = new Map<string, SharedSubnet>();
+  readonly #table = new PoolTable();
+  readonly #leases: Leases;
+  /** Pools that are not durable yet. */
+  readonly #adding = new Map<Pool, Promise<void>>();
+  /** Pools on their way out: nothing is given out any more. */
+  readonly #releasing = new Map<Pool, Promise<void>>();
+  #sequence = 0;
 
-  constructor({ records, hostId, excluded, defaultPools = dockerDefaultPools(hostId) }: PoolsOptions) {
+  constructor({ records, hostId, excluded, log, now, defaultPools: pools = defaultPools(hostId) }: PoolsOptions) {
     this.#records = records;
     this.#excluded = excluded;
-    this.#defaultPools = defaultPools;
+    this.#now = now;
+    this.#defaultPools = pools;
+    const releasing = (pool: Pool) => this.#releasing.get(pool);
+    this.#leases = new Leases({ records, table: this.#table, log, now, releasing });
   }
 
   /**
@@ -61,190 +65,179 @@ export class Pools {
    * @throws TsnetError "store", which names the record that cannot be understood
    */
   async restore(): Promise<void> {
-    const [pools, leases] = await Promise.all([this.#records.list("pool"), this.#records.list("lease")]);
-    for (const [id, value] of pools) {
-      const { addressSpace, subnet, subPool, lastAllocated } = parsePoolRecord(id, value);
-      const subPoolCidr = subPool === null ? null : parseCidr(subPool);
-      this.#add(addressSpace, parseCidr(subnet), subPoolCidr, lastAllocated ?? undefined);
-    }
-    let restored = 0;
-    for (const [id, value] of leases) {
-      this.#restoreLease(id, value);
-      if (++restored % recordsPerTurn === 0) await setImmediate();
-    }
+    this.#sequence = await restorePools(this.#records, this.#table);
   }
 
-  /** @throws TsnetError "invalid", "conflict", "exhausted" or "store" */
-  async requestPool(request: PoolRequest) {
-    const wish = parsePoolRequest(request);
-    const excluded = "any" in wish ? await this.#excluded() : [];
-    const pool = this.#take(wish, excluded);
-    pool.adding = this.#records
-      .commit([pool.putPool()])
-      .catch((error: unknown) => {
-        this.#forget(pool);
-        throw error;
-      })
-      .finally(() => {
-        pool.adding = undefined;
-      });
-    await pool.adding;
-    return { poolId: pool.id, pool: pool.subnet.cidr.text, data: {} as Record<string, string> };
+  async requestPool(wish: PoolWish, mayExist: boolean): Promise<{ readonly poolId: string; readonly pool: string }> {
+    const pool = "any" in wish ? await this.#takeAny(wish) : (mayExist && this.#same(wish)) || this.#take(wish);
+    await this.#adding.get(pool);
+    return { poolId: pool.id, pool: pool.subnet.cidr.text };
   }
 
-  /**
-   * Lets go of a pool and of what it has still given out. One that is unknown is no error.
-   * @throws TsnetError "store"
-   */
+  /** Lets go of a pool and of what it has still given out. One that is unknown is no error. */
   async releasePool(poolId: string): Promise<void> {
-    const pool = this.#pools.get(poolId);
+    const pool = this.#table.get(poolId);
     if (!pool) return;
-    pool.releasing ??= this.#releaseAll(pool).finally(() => {
-      pool.releasing = undefined;
-    });
-    await pool.releasing;
+    const releasing =
+      this.#releasing.get(pool) ?? this.#releaseAll(pool).finally(() => void this.#releasing.delete(pool));
+    this.#releasing.set(pool, releasing);
+    await releasing;
   }
 
-  /** @throws TsnetError "not-found", "invalid", "conflict", "exhausted" or "store" */
-  async requestAddress({ poolId, address, options }: AddressRequest) {
-    let pool = this.#pools.get(poolId);
-    // A lease must not outlive a pool that could not be made durable.
-    for (; pool?.adding; pool = this.#pools.get(poolId)) await pool.adding.catch(() => {});
-    if (!pool || pool.releasing) throw new TsnetError("not-found", `invalid pool id: ${poolId}`);
-    const ip = address === "" ? undefined : parseIp(address);
-    const serial = ip === undefined && options[serialOption] === "true";
-    const { offset, undo } = pool.reserve({ ip, serial, grant: randomUUID() });
-    const changes = [pool.putLease(offset), ...(serial ? [pool.putPool()] : [])];
-    await whileBusy(pool, offset, () =>
-      this.#records.commit(changes).catch((error: unknown) => {
-        undo();
-        throw error;
-      }),
-    );
-    const text = `${pool.addressAt(offset)}/${pool.subnet.cidr.prefix}`;
-    return { address: text, data: {} as Record<string, string> };
+  async requestAddress(request: AddressRequest, mayExist: boolean): Promise<string> {
+    const { poolId } = request;
+    const parsed = parseAddressRequest(request);
+    const known = mayExist ? parsed.ip : undefined;
+    for (let waiting = this.#waiting(poolId, known); waiting; waiting = this.#waiting(poolId, known)) await waiting;
+    const pools = this.#candidates(poolId, parsed);
+    if (known !== undefined && pools[0].holds(known)) return `${known.text}/${pools[0].subnet.cidr.prefix}`;
+    const nowMs = this.#now();
+    const { pool, offset } = pickFrom(pools, { ...parsed, nowMs });
+    const lease: Lease = {
+      grant: newGrant(),
+      role: roleOf(parsed, pool),
+      identity: parsed.identity,
+      sinceMs: nowMs,
+      hosts: sharedHosts([]),
+      restsUntilMs: null,
+    };
+    await this.#leases.hold(pool, offset, lease, parsed.serial);
+    return `${pool.addressAt(offset)}/${pool.subnet.cidr.prefix}`;
   }
 
-  /**
-   * Gives an address back. One that is unknown, or another pool's, is no error.
-   * @throws TsnetError "store"; "invalid" if it is no address
-   */
   async releaseAddress({ poolId, address }: { readonly poolId: string; readonly address: string }): Promise<void> {
-    const pool = this.#pools.get(poolId);
+    const pool = this.#table.get(poolId);
     if (!pool || address === "") return;
     const ip = parseIp(address);
-    if (ip.family !== pool.subnet.cidr.family) return;
-    const offset = ip.value - pool.subnet.cidr.base;
-    await this.#release(pool, offset, () => pool.leases.has(offset));
+    const isInside = containsIp(pool.subnet.cidr, ip);
+    const holder = (isInside ? [pool] : this.#table.ofNetwork(pool.network)).find((one) => one.holds(ip));
+    if (holder) await this.#leases.release(holder, holder.offsetOf(ip), () => true);
   }
 
-  /**
-   * The grants by which addresses ("172.18.0.2/16") are held in the address space of this host: none for one that another IPAM
-   * driver gave.
-   */
-  leasesAt(addresses: readonly string[]): string[] {
+  async attach(network: string, subnets: readonly AttachedSubnet[]): Promise<void> {
+    const isSettled = (pool: Pool): boolean => !this.#adding.has(pool) && !this.#releasing.has(pool);
+    for (const subnet of subnets) {
+      const pool = poolToAttach(this.#table, network, subnet, isSettled);
+      if (pool) await this.#attach(network, pool, subnet);
+    }
+  }
+
+  leasesAt(network: string, addresses: readonly string[]): string[] {
     return addresses.flatMap((address) => {
-      const holder = this.#holderOf(address);
-      return holder?.pool.grantOf(holder.offset) ?? [];
+      const { pool, offset } = this.#holderOf(network, address) ?? {};
+      return (offset !== undefined && pool?.get(offset)?.grant) || [];
     });
   }
 
-  /**
-   * Gives addresses back as far as they are still held by one of these grants: what was given to somebody else meanwhile stays.
-   * @throws TsnetError "store"
-   */
-  async releaseLeases(addresses: readonly string[], grants: readonly string[]): Promise<void> {
+  async releaseLeases(network: string, addresses: readonly string[], grants: readonly string[]): Promise<void> {
     for (const address of addresses) {
-      const { pool, offset } = this.#holderOf(address) ?? {};
-      if (!pool || offset === undefined) continue;
-      await this.#release(pool, offset, () => grants.some((grant) => grant === pool.grantOf(offset)));
+      const { pool, offset } = this.#holderOf(network, address) ?? {};
+      if (pool && offset !== undefined) {
+        await this.#leases.release(pool, offset, ({ grant }) => grant !== "" && grants.includes(grant));
+      }
     }
   }
 
-  /** The pool of this host's address space that has given out an address of just this subnet. */
-  #holderOf(address: string): { readonly pool: Pool; readonly offset: bigint } | undefined {
-    const { ip, subnet } = parseHostAddress(address);
-    const offset = ip.value - subnet.base;
-    const pools = [...(this.#subnets.get(poolIdOf(addressSpaces.local, subnet, null))?.pools ?? [])];
-    const pool = pools.find(({ leases }) => leases.has(offset));
-    return pool && { pool, offset };
+  async releaseGrant(poolId: string, address: string, grant: string): Promise<boolean> {
+    const pool = this.#table.get(poolId);
+    const ip = parseIp(address);
+    if (!pool || grant === "" || !pool.holds(ip)) return false;
+    return this.#leases.release(pool, pool.offsetOf(ip), (lease) => lease.grant === grant);
   }
 
-  /** Gives an address back if it is the one that is meant when nothing waits for the disk any more. */
-  async #release(pool: Pool, offset: bigint, isMeant: () => boolean): Promise<void> {
-    for (let busy = pool.busy.get(offset); busy; busy = pool.busy.get(offset)) await busy.catch(() => {});
-    if (!isMeant()) return;
-    await whileBusy(pool, offset, async () => {
-      await this.#records.commit([pool.removeLease(offset)]);
-      pool.free(offset);
+  pools(): PoolView[] {
+    const nowMs = this.#now();
+    return [...this.#table.all()].map((pool) => pool.view(nowMs));
+  }
+
+  *leasesOf(poolId: string): Generator<LeaseView> {
+    const pool = this.#table.get(poolId);
+    if (!pool) return;
+    pool.subnet.endRests(this.#now());
+    for (const [offset, lease] of pool.entries()) yield { pool: poolId, address: pool.addressAt(offset), ...lease };
+  }
+
+  held(addressSpace: AddressSpace): Cidr[] {
+    return this.#table.held(addressSpace);
+  }
+
+  async #takeAny({ addressSpace, options, any }: AnyPoolWish): Promise<Pool> {
+    const search = new SubnetSearch(this.#defaultPools[addressSpace], any);
+    await search.avoid(await this.#excluded());
+    const taken = this.held(addressSpace).map((cidr) => ({ cidr, by: `tsnet pool ${addressSpace}/${cidr.text}` }));
+    return this.#add({ addressSpace, options, subnet: search.choose(taken), subPool: null });
+  }
+
+  #same({ addressSpace, subnet, subPool }: NamedPoolWish): Pool | undefined {
+    const pool = this.#table.get(poolIdOf(addressSpace, subnet, subPool));
+    return pool && !this.#releasing.has(pool) ? pool : undefined;
+  }
+
+  #take(wish: NamedPoolWish): Pool {
+    this.#table.refuseOverlap(wish.addressSpace, wish.subnet, wish.subPool);
+    return this.#add(wish);
+  }
+
+  /** Takes a pool in memory, in one turn, and begins to make it durable. */
+  #add({ addressSpace, options, subnet, subPool }: NamedPoolWish): Pool {
+    const pool = this.#table.add(addressSpace, subnet, subPool, options);
+    pool.sequence = ++this.#sequence;
+    const adding = this.#records.commit([putPool(pool)]).catch((error: unknown) => {
+      this.#table.remove(pool);
+      throw error;
     });
-  }
-
-  /** Takes a pool in memory, in one turn. */
-  #take(wish: PoolWish, excluded: readonly Cidr[]): Pool {
-    const { addressSpace } = wish;
-    const held = [...this.#subnets.values()].filter((subnet) => subnet.addressSpace === addressSpace);
-    const taken = held.map(({ cidr }) => cidr);
-    if ("any" in wish) {
-      const chosen = chooseSubnet(this.#defaultPools[addressSpace], wish.any, [...taken, ...excluded]);
-      return this.#add(addressSpace, chosen, null);
-    }
-    const { subnet, subPool } = wish;
-    const inTheWay = taken.find((other) => overlaps(other, subnet) && (other.text !== subnet.text || subPool === null));
-    const same = this.#pools.get(poolIdOf(addressSpace, subnet, subPool));
-    if (!inTheWay && !same) return this.#add(addressSpace, subnet, subPool);
-    const other = same?.id ?? `${addressSpace}/${inTheWay?.text}`;
-    throw new TsnetError(
-      "conflict",
-      `invalid pool request: Pool overlaps with other one on this address space: ${subnet.text} with ${other}`,
+    this.#adding.set(
+      pool,
+      adding.finally(() => void this.#adding.delete(pool)),
     );
-  }
-
-  #add(addressSpace: AddressSpace, cidr: Cidr, subPool: Cidr | null, lastAllocated?: string): Pool {
-    const key = poolIdOf(addressSpace, cidr, null);
-    const subnet = this.#subnets.get(key) ?? new SharedSubnet(addressSpace, cidr);
-    const pool = new Pool(subnet, subPool, lastAllocated === undefined ? undefined : parseIp(lastAllocated));
-    subnet.pools.add(pool);
-    this.#subnets.set(key, subnet);
-    this.#pools.set(pool.id, pool);
     return pool;
   }
 
-  #restoreLease(id: string, value: unknown): void {
-    const { pool, address, grant } = parseLeaseRecord(id, value);
-    const found = this.#pools.get(pool);
-    if (!found) throw badRecord("lease", id, `names pool ${pool}, which does not exist`);
-    try {
-      found.reserve({ ip: parseIp(address), serial: false, grant });
-    } catch (cause) {
-      throw badRecord("lease", id, "contradicts the others", cause);
-    }
-  }
-
   async #releaseAll(pool: Pool): Promise<void> {
-    const leases = [...pool.leases].map((offset) => pool.removeLease(offset));
-    await this.#records.commit([...leases, { remove: "pool", id: pool.id }]);
-    this.#forget(pool);
+    for (let wait = this.#leases.evicting(pool); wait; wait = this.#leases.evicting(pool)) await wait;
+    const leases = [...[...pool.entries()].map(([offset]) => offset), ...pool.lapsed()];
+    const changes = leases.map((offset) => removeLease(pool, offset));
+    await this.#records.commit([...changes, { remove: "pool", id: pool.id }]);
+    this.#table.remove(pool);
   }
 
-  #forget(pool: Pool): void {
-    if (this.#pools.get(pool.id) !== pool) return;
-    for (const offset of [...pool.leases]) pool.free(offset);
-    this.#pools.delete(pool.id);
-    const { subnet } = pool;
-    subnet.pools.delete(pool);
-    if (subnet.pools.size === 0) this.#subnets.delete(poolIdOf(subnet.addressSpace, subnet.cidr, null));
+  /** The pools that an address may come from: the one that is asked, and those that it overflows to. */
+  #candidates(poolId: string, { ip, isGateway }: ParsedAddressRequest): [Pool, ...Pool[]] {
+    const pool = this.#table.get(poolId);
+    if (!pool || this.#releasing.has(pool)) throw new TsnetError("not-found", `invalid pool id: ${poolId}`);
+    if (ip !== undefined || isGateway) return [pool];
+    const { addressSpace, cidr } = pool.subnet;
+    const isNext = (other: Pool): boolean =>
+      other !== pool && other.subnet.addressSpace === addressSpace && other.subnet.cidr.family === cidr.family;
+    return [pool, ...this.#table.ofNetwork(pool.network).filter((p) => isNext(p) && !this.#releasing.has(p))];
   }
-}
 
-/** Runs `work`, for which a release of this address waits: what it does to the disk, it does before. */
-async function whileBusy(pool: Pool, offset: bigint, work: () => Promise<void>): Promise<void> {
-  const running = work();
-  pool.busy.set(offset, running);
-  try {
-    await running;
-  } finally {
-    // The address may be free by now, and somebody else at work on it.
-    if (pool.busy.get(offset) === running) pool.busy.delete(offset);
+  /**
+   * What a request for an address waits for: a lease must not outlive a pool that could not be made durable, and what is held
+   * must be so on the disk.
+   */
+  #waiting(poolId: string, known: Ip | undefined): Promise<void> | undefined {
+    const pool = this.#table.get(poolId);
+    if (!pool) return undefined;
+    const adding = this.#adding.get(pool)?.catch(() => {});
+    return adding ?? (known && pool.holds(known) ? this.#leases.waiting(pool, pool.offsetOf(known)) : undefined);
+  }
+
+  async #attach(network: string, pool: Pool, subnet: AttachedSubnet): Promise<void> {
+    if (pool.network === network) return;
+    const corrected = correctedRoles(pool, subnet);
+    const waiting = [...corrected.keys()].flatMap((offset) => this.#leases.waiting(pool, offset) ?? []);
+    if (waiting.length === 0) return this.#leases.attach(pool, network, corrected);
+    await Promise.all(waiting);
+    await this.attach(network, [subnet]);
+  }
+
+  /** Which pool of a network holds an address "172.18.0.2/16". One that was recorded before pools had networks may be its, too. */
+  #holderOf(network: string, address: string): { readonly pool: Pool; readonly offset: bigint } | undefined {
+    const { ip, subnet } = parseHostAddress(address);
+    const older = this.#table.of(addressSpaces.local, subnet).filter((pool) => pool.network === null);
+    const own = this.#table.ofNetwork(network).filter((pool) => pool.subnet.cidr.text === subnet.text);
+    const pool = [...own, ...older].find((one) => one.holds(ip));
+    return pool && { pool, offset: pool.offsetOf(ip) };
   }
 }

@@ -112,7 +112,17 @@ export const ifaNodad = 2;
 export const rta = { dst: 1, oif: 4, priority: 6, prefSrc: 7, table: 15 } as const;
 
 /** RT_TABLE_…, RTPROT_…, RT_SCOPE_… and RTN_… of the same header. */
-export const route = { tableMain: 254, tableLocal: 255, protocolKernel: 2, scopeLink: 253, unicast: 1 } as const;
+export const route = {
+  tableMain: 254,
+  tableLocal: 255,
+  protocolKernel: 2,
+  scopeLink: 253,
+  unicast: 1,
+  local: 2,
+  blackhole: 6,
+  unreachable: 7,
+  prohibit: 8,
+} as const;
 
 /** NETLINK_NETFILTER */
 export const netlinkNetfilter = 12;

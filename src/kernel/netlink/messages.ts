@@ -64,11 +64,13 @@ export function decodeAddress(payload: Buffer): ObservedAddress | undefined {
   return { link: payload.readUInt32LE(4), address: `${inetNtop(address)}/${payload.readUInt8(1)}` };
 }
 
-/** RTM_NEWROUTE, RTM_DELROUTE. undefined for what is not unicast, and for the local table. */
+/** RTM_NEWROUTE, RTM_DELROUTE. undefined for what is not unicast, for the local table, and for other families, such as MPLS. */
 export function decodeRoute(payload: Buffer): ObservedRoute | undefined {
   if (payload.readUInt8(7) !== route.unicast || payload.readUInt8(4) === route.tableLocal) return undefined;
+  const length = addressBytes[familyOf(payload)];
+  if (length === undefined) return undefined;
   const attributes = decodeAttributes(payload, rtmsgBytes);
-  const bytes = attributes.get(rta.dst) ?? new Uint8Array(addressBytes[familyOf(payload)] ?? 4);
+  const bytes = attributes.get(rta.dst) ?? new Uint8Array(length);
   return {
     destination: `${inetNtop(bytes)}/${payload.readUInt8(1)}`,
     link: readNumber(attributes, rta.oif),

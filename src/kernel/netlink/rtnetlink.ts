@@ -104,6 +104,20 @@ export class Rtnetlink {
     return this.#dump(rtm.getRoute, new Uint8Array(12), [], decodeRoute);
   }
 
+  /**
+   * Calls back with the struct rtmsg of each route, of all families and tables, valid during the call. Of routes that come or go
+   * meanwhile it may see some twice, and some not: where many do, a whole dump would never come about.
+   */
+  visitRoutes(visit: (payload: Buffer) => void): void {
+    const request = { type: rtm.getRoute, flags: 0, header: new Uint8Array(12), attributes: [] };
+    this.#socket.tryDump(
+      request,
+      () => {},
+      ({ payload }) => visit(payload),
+      2,
+    );
+  }
+
   close(): void {
     this.#socket.close();
   }

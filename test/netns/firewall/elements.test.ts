@@ -5,7 +5,7 @@ import { NftTable } from "../../../src/kernel/nft-table.ts";
 import { type Element, networkElements, openElements, wantedElements } from "../../../src/plan/firewall.ts";
 import { changeScript, planFirewall, removeTableScript, tableScript } from "../../../src/plan/firewall-script.ts";
 import type { OpenPort } from "../../../src/plan/network.ts";
-import { bridgeKey, endpointOf, idOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
+import { bridgeKey, endpointOf, idOf, ipv6, mappingOf, networkOf, requestedSubnet } from "../../support/values.ts";
 
 const mark = 0x0100_0000;
 
@@ -27,19 +27,19 @@ const published = networkOf({ ipv6, options: everyOption });
 const routedId = idOf("b2");
 const routed = networkOf({
   id: routedId,
-  ipv4: [{ pool: "10.9.0.0/24", gateway: "10.9.0.1/24", auxiliary: {} }],
-  ipv6: [{ pool: "fd00:9::/64", gateway: "fd00:9::1/64", auxiliary: {} }],
+  ipv4: [requestedSubnet("10.9.0.0/24", "10.9.0.1/24")],
+  ipv6: [requestedSubnet("fd00:9::/64", "fd00:9::1/64")],
   options: { [bridgeKey("gateway_mode_ipv4")]: "routed", [bridgeKey("gateway_mode_ipv6")]: "routed" },
 });
 const isolated = networkOf({
   id: idOf("b3"),
   internal: true,
-  ipv4: [{ pool: "10.8.0.0/24", gateway: null, auxiliary: {} }],
+  ipv4: [requestedSubnet("10.8.0.0/24", null)],
   options: { [bridgeKey("gateway_mode_ipv4")]: "isolated", [bridgeKey("gateway_mode_ipv6")]: "isolated" },
 });
 const proxied = networkOf({
   id: idOf("b4"),
-  ipv4: [{ pool: "10.7.0.0/24", gateway: "10.7.0.1/24", auxiliary: {} }],
+  ipv4: [requestedSubnet("10.7.0.0/24", "10.7.0.1/24")],
   options: { "tsnet.publish_policy": "host" },
 });
 const passedOn = endpointOf({

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { GatewayMode } from "../../../src/plan/network.ts";
 import { FirewallLab } from "../../support/firewall-lab.ts";
-import { bridgeKey, endpointOf, idOf, networkOf } from "../../support/values.ts";
+import { bridgeKey, endpointOf, idOf, networkOf, requestedSubnet } from "../../support/values.ts";
 
 type Family = 4 | 6;
 type Net = "nat" | "unprotected" | "routed" | "mixed" | "internal";
@@ -26,8 +26,8 @@ function addNetwork(lab: FirewallLab, net: Net): void {
     [bridgeKey("gateway_mode_ipv4")]: modes[net][0],
     [bridgeKey("gateway_mode_ipv6")]: modes[net][1],
   };
-  const ipv4 = [{ pool: `${prefix4(net)}.0/24`, gateway: `${prefix4(net)}.1/24`, auxiliary: {} }];
-  const ipv6 = [{ pool: `${prefix6(net)}:/64`, gateway: `${prefix6(net)}:1/64`, auxiliary: {} }];
+  const ipv4 = [requestedSubnet(`${prefix4(net)}.0/24`, `${prefix4(net)}.1/24`)];
+  const ipv6 = [requestedSubnet(`${prefix6(net)}:/64`, `${prefix6(net)}:1/64`)];
   lab.addNetwork(networkOf({ id, internal: net === "internal", options, ipv4, ipv6 }));
   const addresses = [`${addressOf(net, 4)}/24`, `${addressOf(net, 6)}/64`];
   const openPorts = [{ protocol: "tcp" as const, port: openPort, count: 1 }];

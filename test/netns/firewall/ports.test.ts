@@ -5,12 +5,12 @@ import { expect } from "chai";
 import type { Endpoint, PortMapping } from "../../../src/plan/network.ts";
 import type { How } from "../../support/agent.ts";
 import { FirewallLab } from "../../support/firewall-lab.ts";
-import { bridgeKey, endpointOf, idOf, mappingOf, networkOf } from "../../support/values.ts";
+import { bridgeKey, endpointOf, idOf, mappingOf, networkOf, requestedSubnet } from "../../support/values.ts";
 
 /** Networks by number: 1 publishes for everybody, 2 for some sources, 3 has routed ports for some sources, 4 is internal. */
 const idOfNetwork = (n: number): string => idOf(`b${n}`);
-const ipv4 = (n: number) => [{ pool: `10.${n}.0.0/24`, gateway: `10.${n}.0.1/24`, auxiliary: {} }];
-const ipv6 = (n: number) => [{ pool: `fd00:${n}::/64`, gateway: `fd00:${n}::1/64`, auxiliary: {} }];
+const ipv4 = (n: number) => [requestedSubnet(`10.${n}.0.0/24`, `10.${n}.0.1/24`)];
+const ipv6 = (n: number) => [requestedSubnet(`fd00:${n}::/64`, `fd00:${n}::1/64`)];
 const container = (n: number, values: Partial<Endpoint>): Endpoint =>
   endpointOf({
     id: idOf(`e${n}`),

@@ -3,11 +3,11 @@ import type { PortMapping } from "../../../src/plan/network.ts";
 import type { How } from "../../support/agent.ts";
 import { FirewallLab } from "../../support/firewall-lab.ts";
 import { ipJson } from "../../support/netns.ts";
-import { endpointOf, idOf, mappingOf, networkOf } from "../../support/values.ts";
+import { endpointOf, idOf, mappingOf, networkOf, requestedSubnet } from "../../support/values.ts";
 
 /** Networks by number: 1 publishes by sockets alone, 2 has IPv4 only, 3 is internal, 4 is neither. */
-const ipv4 = (n: number) => [{ pool: `10.${n}.0.0/24`, gateway: `10.${n}.0.1/24`, auxiliary: {} }];
-const ipv6 = (n: number) => [{ pool: `fd00:${n}::/64`, gateway: `fd00:${n}::1/64`, auxiliary: {} }];
+const ipv4 = (n: number) => [requestedSubnet(`10.${n}.0.0/24`, `10.${n}.0.1/24`)];
+const ipv6 = (n: number) => [requestedSubnet(`fd00:${n}::/64`, `fd00:${n}::1/64`)];
 const networks = [1, 2, 3, 4].map((n) =>
   networkOf({
     id: idOf(`b${n}`),

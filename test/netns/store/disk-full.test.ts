@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { SqliteStore } from "../../../src/store/sqlite-store.ts";
 import type { Change } from "../../../src/store/store.ts";
-import { errorOf } from "../../support/store-contract.ts";
+import { errorOf } from "../../support/store-changes.ts";
 
 const network = (id: string, characters: number): Change => ({
   put: "network",

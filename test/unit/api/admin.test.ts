@@ -1,17 +1,13 @@
 import { chmod, mkdir, stat } from "node:fs/promises";
-import { get, type Server } from "node:http";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { expect } from "chai";
 import { type AdminNeeds, createAdminApp } from "../../../src/api/admin.ts";
 import { listen } from "../../../src/api/server.ts";
 import type { PublishedPort } from "../../../src/driver/report-answers.ts";
 import type { ExplainQuery } from "../../../src/driver/report-explain.ts";
 import { explain, TsnetError } from "../../../src/errors.ts";
-import { removeDirectory } from "../../support/scratch.ts";
-import { post, scratchDirectory } from "../../support/wire.ts";
-
-const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+import { log, nothing, useAdmin } from "../../support/admin.ts";
+import { post } from "../../support/wire.ts";
 
 const portOf = (hostPort: number): PublishedPort => ({
   ...{ protocol: "tcp", hostAddress: "0.0.0.0", hostPort, count: 1, containerAddress: "172.18.0.2", containerPort: 80 },
@@ -19,70 +15,41 @@ const portOf = (hostPort: number): PublishedPort => ({
 });
 
 describe("the admin API", () => {
-  let directory: string;
-  let socket: string;
-  let server: Server | undefined;
+  const { open: openAdmin, read, ask, socket, directory, server } = useAdmin();
   let asked: ExplainQuery[];
 
   /** Opens it on a report of which a test gives what matters to it. */
-  async function open(report: Partial<AdminNeeds["report"]>, ready: Promise<void> = Promise.resolve()): Promise<void> {
-    const nothing: AdminNeeds["report"] = {
-      async *ports() {},
-      firewall: () => Promise.reject(new Error("not asked")),
-      explain: async (query) => {
-        asked.push(query);
-        return { protocol: query.protocol, port: query.port, from: query.from?.text ?? null, answers: [] };
-      },
+  function open(report: Partial<AdminNeeds["report"]>, ready?: Promise<void>): Promise<void> {
+    const explain: AdminNeeds["report"]["explain"] = async (query) => {
+      asked.push(query);
+      return { protocol: query.protocol, port: query.port, from: query.from?.text ?? null, answers: [] };
     };
-    server = await listen(
-      createAdminApp({ report: { ...nothing, ...report }, ready, log }),
-      socket,
-      "TSNET_ADMIN_SOCKET",
-    );
+    return openAdmin({ report: { ...nothing.report, explain, ...report } }, ready);
   }
 
-  const read = (path: string): Promise<{ status: number; text: string }> =>
-    new Promise((resolve, reject) => {
-      get({ socketPath: socket, path, agent: false }, async (response) => {
-        resolve({ status: response.statusCode ?? 0, text: await text(response) });
-      }).on("error", reject);
-    });
-  const ask = async (path: string): Promise<{ status: number; body: unknown }> => {
-    const answer = await read(path);
-    return { status: answer.status, body: JSON.parse(answer.text) };
-  };
-
-  beforeEach(async () => {
-    directory = await scratchDirectory();
-    socket = join(directory, "tsnet", "admin.sock");
+  beforeEach(() => {
     asked = [];
-  });
-  afterEach(async () => {
-    server?.closeAllConnections();
-    await new Promise((resolve) => (server === undefined ? resolve(undefined) : server.close(resolve)));
-    server = undefined;
-    removeDirectory(directory);
   });
 
   it("has a socket and a directory for its owner only", async () => {
     await open({});
-    expect((await stat(join(directory, "tsnet"))).mode & 0o777).to.equal(0o700);
-    expect((await stat(socket)).mode & 0o777).to.equal(0o600);
+    expect((await stat(join(directory(), "tsnet"))).mode & 0o777).to.equal(0o700);
+    expect((await stat(socket())).mode & 0o777).to.equal(0o600);
   });
 
   it("is not taken from a plugin that lives, and the setting is named", async () => {
     await open({});
-    const app = createAdminApp({ report: {} as AdminNeeds["report"], ready: Promise.resolve(), log });
-    expect(await listen(app, socket, "TSNET_ADMIN_SOCKET").catch(explain)).to.equal(
-      `another plugin is answering on ${socket}; stop it or set TSNET_ADMIN_SOCKET`,
+    const app = createAdminApp({ ...nothing, ready: Promise.resolve(), log });
+    expect(await listen(app, socket(), "TSNET_ADMIN_SOCKET").catch(explain)).to.equal(
+      `another plugin is answering on ${socket()}; stop it or set TSNET_ADMIN_SOCKET`,
     );
   });
 
   it("leaves the mode of a directory that was there as it is", async () => {
-    await mkdir(join(directory, "tsnet"));
-    await chmod(join(directory, "tsnet"), 0o750);
+    await mkdir(join(directory(), "tsnet"));
+    await chmod(join(directory(), "tsnet"), 0o750);
     await open({});
-    expect((await stat(join(directory, "tsnet"))).mode & 0o777).to.equal(0o750);
+    expect((await stat(join(directory(), "tsnet"))).mode & 0o777).to.equal(0o750);
   });
 
   it("lists ports, in however many parts they come", async () => {
@@ -124,6 +91,9 @@ describe("the admin API", () => {
     expect(asked[1]?.to?.text).to.equal("192.0.2.1");
   });
 
+  const known =
+    "there is GET of /v1/ports, /v1/firewall, /v1/firewall/explain, /v1/ipam, /v1/ipam/leases, /v1/ipam/check, " +
+    "and POST of /v1/ipam/check";
   const wrong: [path: string, status: number, error: string][] = [
     ["/v1/firewall/explain", 400, "port=: expected a number from 1 to 65535"],
     ["/v1/firewall/explain?port=0", 400, "port=0: expected a number from 1 to 65535"],
@@ -133,8 +103,9 @@ describe("the admin API", () => {
     ["/v1/firewall/explain?port=80&from=here", 400, 'from=here: expected an IP address, got "here"'],
     ["/v1/firewall/explain?port=80&port=81", 400, "port: expected one value"],
     ["/v1/firewall/explain?port=80&form=::1", 400, "form: unknown parameter; known: port, protocol, from, to"],
+    ["/v1/ports?verbose=1", 400, "verbose: unknown parameter; known: none"],
     ["/v1/firewall?verbose=1", 400, "verbose: unknown parameter; known: none"],
-    ["/v1/nothing", 404, "GET /v1/nothing: there is GET of /v1/ports, /v1/firewall, /v1/firewall/explain"],
+    ["/v1/nothing", 404, `GET /v1/nothing: ${known}`],
   ];
   for (const [path, status, error] of wrong) {
     it(`answers GET ${path} with status ${status}`, async () => {
@@ -147,7 +118,7 @@ describe("the admin API", () => {
     const cause = new TsnetError("kernel", "nft: EPERM");
     await open({ firewall: () => Promise.reject(new TsnetError("kernel", "observe", { cause })) });
     expect(await ask("/v1/firewall")).to.deep.equal({ status: 500, body: { error: "observe: nft: EPERM" } });
-    expect(await post(socket, "/v1/ports", "")).to.have.property("status", 404);
+    expect(await post(socket(), "/v1/ports", "")).to.have.property("status", 404);
   });
 
   it("asks nothing before the state is restored", async () => {
@@ -164,7 +135,7 @@ describe("the admin API", () => {
       ready.promise,
     );
     const answer = ask("/v1/ports");
-    await new Promise<void>((resolve) => server?.once("request", () => resolve()));
+    await new Promise<void>((resolve) => server().once("request", () => resolve()));
     restored = true;
     ready.resolve();
     expect(await answer).to.have.property("status", 200);

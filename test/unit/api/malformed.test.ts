@@ -14,8 +14,9 @@ const trap = (): unknown => new Proxy({}, { get: (_, name) => () => Promise.reso
 const methods: Readonly<Record<string, Method>> = methodsOf({
   networks: trap(),
   endpoints: trap(),
-  pools: trap(),
+  ipam: trap(),
   scope: "local",
+  requiresMacAddress: false,
 } as Drivers);
 const checked = Object.keys(methods).filter((name) => methods[name]?.isImmediate === false);
 

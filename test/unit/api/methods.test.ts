@@ -1,6 +1,5 @@
 import { expect } from "chai";
 import { methodsOf } from "../../../src/api/methods.ts";
-import { Pools } from "../../../src/driver/ipam/pools.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
 import { idOf } from "../../support/values.ts";
@@ -34,9 +33,7 @@ describe("the methods, over the socket", () => {
   beforeEach(async () => {
     world = new World();
     driver = await startDriver(world, new MemoryStore());
-    const pools = new Pools({ records: driver.store, hostId: "host", excluded: async () => [] });
-    await pools.restore();
-    const methods = methodsOf({ ...driver, pools, scope: "local" });
+    const methods = methodsOf({ ...driver, scope: "local", requiresMacAddress: false });
     plugin = await openPlugin({ methods, ready: Promise.resolve(), log: driver.log });
   });
   afterEach(async () => {
@@ -73,8 +70,9 @@ describe("the methods, over the socket", () => {
     expect(await twice("CreateEndpoint", endpoint)).to.deep.equal(
       ok({ Interface: { MacAddress: "02:42:ac:12:00:02" } }),
     );
+    const InterfaceName = { SrcName: "tsc-e1000000000", DstPrefix: "eth" };
     expect(await twice("Join", { ...both, SandboxKey, Options })).to.deep.equal(
-      ok({ InterfaceName: { SrcName: "tsc-e1000000000", DstPrefix: "eth" }, Gateway: "172.18.0.1", GatewayIPv6: "" }),
+      ok({ InterfaceName, Gateway: "172.18.0.1", GatewayIPv6: "", StaticRoutes: [] }),
     );
     expect(await twice("ProgramExternalConnectivity", { ...both, Options })).to.deep.equal(ok());
     expect([...world.heldPorts]).to.deep.equal(["tcp 0.0.0.0 8080", "tcp :: 8080"]);
@@ -87,6 +85,17 @@ describe("the methods, over the socket", () => {
     expect(await twice("DeleteNetwork", { NetworkID })).to.deep.equal(ok());
     await driver.removals.flush();
     expect(world.dump()).to.deep.equal({ ...new World().dump(), elements: {} });
+  });
+
+  it("tell dockerd the way from one subnet of a network to the others", async () => {
+    const second = { AddressSpace: "LocalDefault", Pool: "10.0.0.0/24", Gateway: "10.0.0.1/24" };
+    await call("CreateNetwork", { ...created, IPv4Data: [...created.IPv4Data, second] });
+    await call("CreateEndpoint", endpoint);
+    const { body } = await call("Join", { NetworkID, EndpointID, SandboxKey, Options: {} });
+    expect(body).to.deep.include({
+      Gateway: "172.18.0.1",
+      StaticRoutes: [{ Destination: "10.0.0.0/24", RouteType: 1 }],
+    });
   });
 
   it("answer no MAC address to dockerd if it has sent one", async () => {
@@ -138,6 +147,24 @@ describe("the methods, over the socket", () => {
         await call(method, { DiscoveryType: 1, DiscoveryData: { Address: "10.0.0.5", BindAddress: "", Self: false } }),
       ).to.deep.equal(ok());
     }
+  });
+
+  it("take what a swarm's leader asks for again after it has asked for the capabilities", async () => {
+    const body = { AddressSpace: "tsnet-global", Pool: "10.1.0.0/24", SubPool: "", Options: null, V6: false };
+    const made = ok({ PoolID: "tsnet-global/10.1.0.0/24", Pool: "10.1.0.0/24", Data: {} });
+    for (let leader = 0; leader < 2; leader++) {
+      await plugin.call("IpamDriver.GetCapabilities");
+      expect(await plugin.call("IpamDriver.RequestPool", body)).to.deep.equal(made);
+      expect(JSON.stringify(await plugin.call("IpamDriver.RequestPool", body))).to.contain("Pool overlaps");
+    }
+  });
+
+  it("have Docker tell MAC addresses if that is set", async () => {
+    const methods = methodsOf({ ...driver, scope: "local", requiresMacAddress: true });
+    expect(await methods["IpamDriver.GetCapabilities"]?.run({}, new AbortController().signal)).to.deep.equal({
+      RequiresMACAddress: true,
+      RequiresRequestReplay: false,
+    });
   });
 
   it("give pools and addresses, and IPAM's errors in `Error`", async () => {

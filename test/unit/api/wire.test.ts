@@ -21,9 +21,10 @@ const note = (): unknown =>
   );
 const methods: Readonly<Record<string, Method>> = methodsOf({
   networks: note(),
-  pools: note(),
+  ipam: note(),
   endpoints: endpoints(),
   scope: "local",
+  requiresMacAddress: false,
 } as Drivers);
 
 function endpoints(): unknown {
@@ -36,7 +37,7 @@ function endpoints(): unknown {
     ),
     join: async (...values: unknown[]) => {
       asked.push(values);
-      return {};
+      return { onLink: [] };
     },
     operInfo: () => ({}),
   };

@@ -18,6 +18,11 @@ describe("the command line of tsnet", () => {
       "firewall explain --from ::1 53/udp --to=::1 --json",
       { name: "explain", socket, json: true, query: { port: "53", protocol: "udp", from: "::1", to: "::1" } },
     ],
+    ["ipam", { name: "ipam", socket, json: false }],
+    ["ipam --json", { name: "ipam", socket, json: true }],
+    ["ipam show fd00::/64 --json", { name: "ipam show", socket, json: true, pool: "fd00::/64" }],
+    ["ipam check", { name: "ipam check", socket, json: false, repair: false }],
+    ["ipam check --repair --socket /a", { name: "ipam check", socket: "/a", json: false, repair: true }],
   ];
   for (const [line, command] of understood) {
     it(`understands tsnet ${line}`, () => expect(parse(line)).to.deep.equal(command));
@@ -36,6 +41,9 @@ describe("the command line of tsnet", () => {
     ["ports -h", "Usage: tsnet ports"],
     ["firewall --help", "Usage: tsnet firewall [OPTIONS]"],
     ["firewall explain --help", "Usage: tsnet firewall explain PORT"],
+    ["ipam --help", "Usage: tsnet ipam [OPTIONS]"],
+    ["ipam show -h", "Usage: tsnet ipam show POOL"],
+    ["ipam check --help", "Usage: tsnet ipam check [--repair]"],
   ];
   for (const [line, usage] of helps) {
     it(`explains itself to tsnet ${line}`, () => {
@@ -51,6 +59,11 @@ describe("the command line of tsnet", () => {
     ["firewall explain", "expected one port, such as 8080/tcp; see --help"],
     ["firewall explain http", "http: expected one port, such as 8080/tcp; see --help"],
     ["firewall explain 80 81", "80 81: expected one port, such as 8080/tcp; see --help"],
+    ["ipam web", "web: tsnet ipam takes no such argument; see --help"],
+    ["ipam --repair", "Unknown option '--repair'; see --help"],
+    ["ipam show", "expected one pool, by its ID, its subnet, or the name or ID of its network; see --help"],
+    ["ipam show a b", "a b: expected one pool, by its ID, its subnet, or the name or ID of its network; see --help"],
+    ["ipam check web", "web: tsnet ipam check takes no such argument; see --help"],
     ["ports --jsno", "Unknown option '--jsno'; see --help"],
     ["ports --socket", "Option '--socket <value>' argument missing; see --help"],
   ];

@@ -7,6 +7,7 @@ import { expect } from "chai";
 import { createAdminApp } from "../../../src/api/admin.ts";
 import { listen } from "../../../src/api/server.ts";
 import { Report } from "../../../src/driver/report.ts";
+import { log, nothing } from "../../support/admin.ts";
 import { attempt, type Outcome } from "../../support/commands.ts";
 import { factsOf } from "../../support/report.ts";
 import { removeDirectory } from "../../support/scratch.ts";
@@ -14,7 +15,6 @@ import { endpointOf, idOf, mappingOf, networkOf } from "../../support/values.ts"
 import { scratchDirectory } from "../../support/wire.ts";
 
 const program = new URL("../../../src/cli/tsnet", import.meta.url).pathname;
-const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 const web = networkOf();
 const endpoints = [endpointOf({ ports: [mappingOf()] })];
@@ -57,7 +57,7 @@ describe("the command tsnet", () => {
     directory = await scratchDirectory();
     socket = join(directory, "admin.sock");
     dockerSocket = join(directory, "docker.sock");
-    servers.push(await listen(createAdminApp({ report, ready: Promise.resolve(), log }), socket));
+    servers.push(await listen(createAdminApp({ ...nothing, report, ready: Promise.resolve(), log }), socket));
     const dockerd = createServer((request, response) => response.end(JSON.stringify(docker(request))));
     await new Promise<void>((resolve) => dockerd.listen(dockerSocket, resolve));
     servers.push(dockerd);

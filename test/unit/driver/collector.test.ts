@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { explain } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
-import { bindingOf, idOf, networkRequest } from "../../support/values.ts";
+import { bindingOf, idOf, networkRequest, requestedSubnet } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
 const graceMs = 120_000;
@@ -46,7 +46,7 @@ describe("endpoints that Docker has left behind", () => {
     const poolId = "tsnet-local/172.18.0.0/16";
     const address = "172.18.0.5/16";
     const take = async (): Promise<string> =>
-      driver.pools
+      driver.ipam
         .requestAddress({ poolId, address: "172.18.0.5", options: {} })
         .then((given) => given.address, explain);
     const leases = async (): Promise<string[]> => [...(await driver.store.list("lease")).keys()];
@@ -58,7 +58,7 @@ describe("endpoints that Docker has left behind", () => {
     };
 
     beforeEach(async () => {
-      await driver.pools.requestPool({
+      await driver.ipam.requestPool({
         addressSpace: "tsnet-local",
         pool: "172.18.0.0/16",
         subPool: "",
@@ -79,12 +79,12 @@ describe("endpoints that Docker has left behind", () => {
 
     it("leave it to whom Docker has given it meanwhile", async () => {
       await die();
-      await driver.pools.releaseAddress({ poolId, address: "172.18.0.5" });
+      await driver.ipam.releaseAddress({ poolId, address: "172.18.0.5" });
       expect(await take()).to.equal(address);
       await driver.endpoints.create({ network, id: idOf("e6"), addresses: [address], mac: null });
       expect(driver.state.endpoint(idOf("e5"))).to.equal(undefined);
       expect(await take()).to.contain("Address already in use");
-      expect(driver.state.endpoint(idOf("e6"))?.leases).to.deep.equal(driver.pools.leasesAt([address]));
+      expect(driver.state.endpoint(idOf("e6"))?.leases).to.deep.equal(driver.ipam.leasesAt(network, [address]));
       await expectAgreement(driver, new World());
     });
 
@@ -114,6 +114,27 @@ describe("endpoints that Docker has left behind", () => {
       ]);
       await expectAgreement(driver, new World());
     });
+  });
+
+  it("give an address of the network's next subnet back, which was full when they came", async () => {
+    const subnets = ["10.0.0.0/30", "10.0.0.4/30"];
+    const [first = ""] = subnets.map((subnet) => `tsnet-local/${subnet}`);
+    for (const pool of subnets) {
+      await driver.ipam.requestPool({ addressSpace: "tsnet-local", pool, subPool: "", options: {}, v6: false });
+    }
+    const ipv4 = subnets.map((pool) => requestedSubnet(pool, null, { addressSpace: "tsnet-local" }));
+    await driver.networks.create(networkRequest({ id: idOf("b2"), internal: true, ipv4 }));
+    const take = async () => (await driver.ipam.requestAddress({ poolId: first, address: "", options: {} })).address;
+    expect([await take(), await take()]).to.deep.equal(["10.0.0.1/30", "10.0.0.2/30"]);
+    const address = await take();
+    expect(address).to.equal("10.0.0.5/30");
+    await driver.endpoints.create({ network: idOf("b2"), id: idOf("e5"), addresses: [address], mac: null });
+    await driver.endpoints.join(idOf("b2"), idOf("e5"), sandbox);
+    world.moveIntoSandbox("tsc-e5000000000", sandbox);
+    world.destroySandbox(sandbox);
+    await sweep();
+    expect(driver.state.endpoint(idOf("e5"))).to.equal(undefined);
+    expect(await take()).to.equal(address);
   });
 
   it("are never removed while their sandbox lives, whatever has become of the links, however long", async () => {

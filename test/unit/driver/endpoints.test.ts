@@ -4,7 +4,7 @@ import type { EndpointRequest } from "../../../src/plan/endpoint-request.ts";
 import type { PortBinding } from "../../../src/plan/ports.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
-import { bindingOf, idOf, ipv6, networkRequest } from "../../support/values.ts";
+import { bindingOf, idOf, ipv6, networkRequest, requestedSubnet } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
 const failure = (promise: Promise<unknown>): Promise<string> => promise.then(() => "no error", explain);
@@ -96,9 +96,7 @@ describe("endpoints", () => {
   });
 
   it("of another network are unknown to this one", async () => {
-    await driver.networks.create(
-      networkRequest({ id: b, ipv4: [{ pool: "10.0.0.0/24", gateway: "10.0.0.1/24", auxiliary: {} }] }),
-    );
+    await driver.networks.create(networkRequest({ id: b, ipv4: [requestedSubnet("10.0.0.0/24", "10.0.0.1/24")] }));
     await create("e1");
     const message = `endpoint ${idOf("e1")} belongs to network ${a}, not ${b}`;
     expect(await failure(driver.endpoints.join(b, idOf("e1"), sandbox))).to.equal(message);
@@ -125,8 +123,9 @@ describe("endpoints", () => {
   });
 
   it("are told how to join: link, name in the container, gateways", async () => {
-    await create("e1");
-    const answer = { link: "tsc-e1000000000", interfacePrefix: "eth", gateway4: "172.18.0.1", gateway6: "fd00:18::1" };
+    await create("e1", { addresses: ["172.18.0.2/16", "fd00:18::2/64"] });
+    const gateways = { gateway4: "172.18.0.1", gateway6: "fd00:18::1" };
+    const answer = { link: "tsc-e1000000000", interfacePrefix: "eth", ...gateways, onLink: [] };
     expect(await driver.endpoints.join(a, idOf("e1"), sandbox)).to.deep.equal(answer);
     expect(await driver.endpoints.join(a, idOf("e1"), sandbox)).to.deep.equal(answer);
     expect(driver.state.endpoint(idOf("e1"))?.sandbox).to.equal(sandbox);
@@ -135,15 +134,31 @@ describe("endpoints", () => {
     });
   });
 
+  it("may be in any subnet of the network, and know the way to the others", async () => {
+    const ipv4 = [requestedSubnet("10.0.1.0/24", "10.0.1.1/24"), requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
+    await driver.networks.create(networkRequest({ id: b, ipv4 }));
+    await create("e1", { network: b, addresses: ["10.0.0.2/24"] });
+    await create("e2", { network: b, addresses: ["10.0.1.2/24"] });
+    expect(await driver.endpoints.join(b, idOf("e1"), sandbox)).to.deep.include({
+      gateway4: "10.0.0.1",
+      onLink: ["10.0.1.0/24"],
+    });
+    expect(await driver.endpoints.join(b, idOf("e2"), "/run/e2")).to.deep.include({
+      gateway4: "10.0.1.1",
+      onLink: ["10.0.0.0/24"],
+    });
+    await agree();
+  });
+
   it("have no gateway on an internal network", async () => {
-    const ipv4 = [{ pool: "10.0.0.0/24", gateway: "10.0.0.1/24", auxiliary: {} }];
+    const ipv4 = [requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
     await driver.networks.create(networkRequest({ id: b, internal: true, ipv4 }));
     await create("e1", { network: b, addresses: ["10.0.0.2/24"] });
     expect(await driver.endpoints.join(b, idOf("e1"), sandbox)).to.include({ gateway4: "", gateway6: "" });
   });
 
   it("of one container on two networks are known as such, also if they join and leave at once", async () => {
-    const ipv4 = [{ pool: "10.0.0.0/24", gateway: "10.0.0.1/24", auxiliary: {} }];
+    const ipv4 = [requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
     await driver.networks.create(networkRequest({ id: b, ipv4 }));
     await create("e1");
     await create("e2", { network: b, addresses: ["10.0.0.2/24"] });

@@ -3,7 +3,7 @@ import { explain } from "../../../src/errors.ts";
 import type { NetworkRequest } from "../../../src/plan/network-request.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
-import { bridgeKey, idOf, networkRequest } from "../../support/values.ts";
+import { bridgeKey, idOf, ipv6, networkRequest, requestedSubnet } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
 const failure = (promise: Promise<unknown>): Promise<string> => promise.then(() => "no error", explain);
@@ -50,6 +50,21 @@ describe("networks", () => {
     expect([...(await driver.store.list("network")).values()])
       .to.have.length(1)
       .and.to.have.nested.property("[0].ready", true);
+  });
+
+  it("have an address on the bridge for each of several subnets, which come in any order", async () => {
+    const ipv4 = [requestedSubnet("172.18.0.0/16", "172.18.0.1/16"), requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
+    const second6 = requestedSubnet("fd00:2::/64", "fd00:2::1/64");
+    await create({ ipv4, ipv6: [...ipv6, second6] });
+    await agree();
+    const once = structuredClone(world.dump());
+    const { index } = world.links.require("tsb-a1000000000");
+    const held = world.links.addresses.filter(({ link }) => link === index).map(({ address }) => address);
+    expect(held).to.have.members(["172.18.0.1/16", "10.0.0.1/24", "fd00:18::1/64", "fd00:2::1/64"]);
+    await create({ ipv4: ipv4.toReversed(), ipv6: [second6, ...ipv6] });
+    expect(world.dump()).to.deep.equal(once);
+    await driver.networks.delete(idOf("a1"));
+    await agree();
   });
 
   it("are durable before the first change in the kernel, and after the last", async () => {
@@ -195,6 +210,13 @@ describe("networks", () => {
     });
   }
 
+  it("of several subnets are refused where a link has one of them", async () => {
+    world.links.addAddress(world.links.add("eth0", "", { up: true }), "10.0.0.9/24");
+    const ipv4 = [requestedSubnet("172.18.0.0/16", "172.18.0.1/16"), requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
+    const reason = "the subnet 10.0.0.0/24 overlaps with 10.0.0.0/24 of the link eth0";
+    expect(await failure(create({ ipv4 }))).to.equal(`${reason}; give another --subnet`);
+  });
+
   it("log the options of Docker's that they ignore", async () => {
     await create({ options: { "com.docker.network.unheard_of": "1" } });
     expect(driver.log.lines).to.deep.equal([
@@ -238,7 +260,7 @@ describe("networks", () => {
   it("put the whole table back if it was flushed, or an element changed, just before", async () => {
     await create();
     world.nft.flush();
-    await create({ id: idOf("b2"), ipv4: [{ pool: "10.0.0.0/24", gateway: "10.0.0.1/24", auxiliary: {} }] });
+    await create({ id: idOf("b2"), ipv4: [requestedSubnet("10.0.0.0/24", "10.0.0.1/24")] });
     await agree();
     world.nft.run(
       'add element inet tsnet bridges { "x" }\ndelete element inet tsnet into { ipv4 . "tsb-b2000000000" }\nadd element inet tsnet into { ipv4 . "tsb-b2000000000" : accept }\n',

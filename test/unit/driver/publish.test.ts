@@ -5,13 +5,13 @@ import type { NetworkRequest } from "../../../src/plan/network-request.ts";
 import type { PortBinding } from "../../../src/plan/ports.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
-import { bindingOf, bindingsOf, bridgeKey, idOf, ipv6, networkRequest } from "../../support/values.ts";
+import { bindingOf, bindingsOf, bridgeKey, idOf, ipv6, networkRequest, requestedSubnet } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
 const failure = (promise: Promise<unknown>): Promise<string> => promise.then(() => "no error", explain);
 const a = idOf("a1");
 const b = idOf("b2");
-const other = [{ pool: "10.0.0.0/24", gateway: "10.0.0.1/24", auxiliary: {} }];
+const other = [requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
 
 describe("published ports of endpoints", () => {
   let world: World;

@@ -3,7 +3,7 @@ import { explain } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, openDriver, startDriver, stopDriver } from "../../support/driver.ts";
 import { until } from "../../support/poll.ts";
-import { bindingOf, bridgeKey, idOf, networkRequest } from "../../support/values.ts";
+import { bindingOf, bridgeKey, idOf, networkRequest, requestedSubnet } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
 const network = idOf("a1");
@@ -220,7 +220,7 @@ describe("the reconciler", () => {
       networkRequest({
         id: idOf("b2"),
         options,
-        ipv4: [{ pool: "10.0.0.0/24", gateway: "10.0.0.1/24", auxiliary: {} }],
+        ipv4: [requestedSubnet("10.0.0.0/24", "10.0.0.1/24")],
       }),
     );
     driver = await startDriver(world, driver.store);

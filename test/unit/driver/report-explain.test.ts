@@ -5,7 +5,7 @@ import type { ExplainFacts } from "../../../src/driver/report-origin.ts";
 import { parseIp } from "../../../src/net/cidr.ts";
 import type { Network } from "../../../src/plan/network.ts";
 import { type FactValues, factsOf, forwardLines } from "../../support/report.ts";
-import { endpointOf, idOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
+import { endpointOf, idOf, ipv6, mappingOf, networkOf, requestedSubnet } from "../../support/values.ts";
 
 /** "192.0.2.9 > 192.0.2.1" */
 type Route = string;
@@ -23,12 +23,12 @@ const only = (answers: Explanation[]): Explanation => {
 const web = networkOf();
 const other = networkOf({
   id: idOf("b2"),
-  ipv4: [{ pool: "172.19.0.0/16", gateway: "172.19.0.1/16", auxiliary: {} }],
+  ipv4: [requestedSubnet("172.19.0.0/16", "172.19.0.1/16")],
 });
 const back = networkOf({
   id: idOf("c3"),
   internal: true,
-  ipv4: [{ pool: "172.20.0.0/16", gateway: "172.20.0.1/16", auxiliary: {} }],
+  ipv4: [requestedSubnet("172.20.0.0/16", "172.20.0.1/16")],
 });
 const server = endpointOf({ ports: [mappingOf()] });
 const neighbor = endpointOf({ id: idOf("e2"), addresses: ["172.18.0.3/16"] });

@@ -2,8 +2,17 @@ import { expect } from "chai";
 import { State } from "../../../src/driver/state.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { startDriver, stopDriver } from "../../support/driver.ts";
-import { errorOf } from "../../support/store-contract.ts";
-import { bridgeKey, endpointOf, idOf, ipv6, mappingOf, networkOf, networkRequest } from "../../support/values.ts";
+import { errorOf } from "../../support/store-changes.ts";
+import {
+  bridgeKey,
+  endpointOf,
+  idOf,
+  ipv6,
+  mappingOf,
+  networkOf,
+  networkRequest,
+  requestedSubnet,
+} from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
 const without = (value: object, ...keys: string[]): object =>
@@ -29,7 +38,8 @@ describe("State", () => {
       "tsnet.publish_from": "192.0.2.1",
       "tsnet.publish_policy": "host",
     };
-    const network = { ...networkOf({ ipv6, options }), adopted: true, kept: ["172.18.0.1/16"] };
+    const ipv4 = [requestedSubnet("172.18.0.0/16", "172.18.0.1/16"), requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
+    const network = { ...networkOf({ ipv4, ipv6, options }), adopted: true, kept: ["172.18.0.1/16"] };
     const openPorts = [{ protocol: "tcp" as const, port: 80, count: 3 }];
     const endpoint = endpointOf({ leases: ["one"], sandbox: "/run/x", ports: [mappingOf({ count: 9 })], openPorts });
     const before = await restored();

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { AddressSet } from "../../../src/net/address-set.ts";
+import { AddressSet, type OffsetRange } from "../../../src/net/address-set.ts";
 
 /** The same, as plainly as can be. */
 class NaiveSet {
@@ -22,6 +22,14 @@ class NaiveSet {
   }
 }
 
+/** Holds the offset that a search has found. */
+const held = (set: AddressSet, offset: bigint | undefined): bigint | undefined => {
+  if (offset !== undefined) set.hold(offset);
+  return offset;
+};
+const allocate = (set: AddressSet, range: OffsetRange) => held(set, set.firstFree(range));
+const allocateAfter = (set: AddressSet, after: bigint, range: OffsetRange) => held(set, set.freeAfter(after, range));
+
 const offsetsOf = (set: AddressSet) => [...set];
 
 describe("AddressSet", () => {
@@ -30,7 +38,7 @@ describe("AddressSet", () => {
     set.hold(0n);
     set.hold(3n);
     const range = { first: 0n, last: 5n };
-    const allocated = [1, 2, 3, 4, 5].map(() => set.allocate(range));
+    const allocated = [1, 2, 3, 4, 5].map(() => allocate(set, range));
     expect(allocated).to.deep.equal([1n, 2n, 4n, 5n, undefined]);
     expect(set.count).to.equal(6n);
   });
@@ -38,16 +46,16 @@ describe("AddressSet", () => {
   it("gives a freed offset out again at once, but a next-fit search goes round first", () => {
     const set = new AddressSet();
     const range = { first: 1n, last: 4n };
-    expect([set.allocate(range), set.allocate(range)]).to.deep.equal([1n, 2n]);
+    expect([allocate(set, range), allocate(set, range)]).to.deep.equal([1n, 2n]);
     expect([set.release(1n), set.release(1n)]).to.deep.equal([true, false]);
-    expect([2n, 3n, 4n, 1n].map((after) => set.allocateAfter(after, range))).to.deep.equal([3n, 4n, 1n, undefined]);
-    expect([set.release(1n), set.allocate(range)]).to.deep.equal([true, 1n]);
+    expect([2n, 3n, 4n, 1n].map((after) => allocateAfter(set, after, range))).to.deep.equal([3n, 4n, 1n, undefined]);
+    expect([set.release(1n), allocate(set, range)]).to.deep.equal([true, 1n]);
   });
 
   it("starts at the beginning of the range when the last offset lies outside", () => {
     const set = new AddressSet();
     for (const after of [0n, 99n, 20n])
-      expect(set.allocateAfter(after, { first: 10n, last: 20n })).to.be.oneOf([10n, 11n, 12n]);
+      expect(allocateAfter(set, after, { first: 10n, last: 20n })).to.be.oneOf([10n, 11n, 12n]);
     expect(offsetsOf(set)).to.deep.equal([10n, 11n, 12n]);
   });
 
@@ -61,7 +69,7 @@ describe("AddressSet", () => {
       false,
       true,
     ]);
-    expect(set.allocate({ first: far, last: (1n << 128n) - 1n })).to.equal(far + 1n);
+    expect(allocate(set, { first: far, last: (1n << 128n) - 1n })).to.equal(far + 1n);
   });
 
   it("does what a plain set does, in any sequence of calls", () => {
@@ -81,10 +89,16 @@ describe("AddressSet", () => {
             expect(set.hold(a)).to.equal(!naive.held.has(a));
             naive.held.add(a);
           } else if (call === "release") expect(set.release(a)).to.equal(naive.held.delete(a));
-          else if (call === "allocate") expect(set.allocate({ first: a, last: b })).to.equal(naive.allocate(a, b));
-          else expect(set.allocateAfter(c, { first: a, last: b })).to.equal(naive.allocateAfter(c, a, b));
+          else if (call === "allocate") expect(allocate(set, { first: a, last: b })).to.equal(naive.allocate(a, b));
+          else expect(allocateAfter(set, c, { first: a, last: b })).to.equal(naive.allocateAfter(c, a, b));
         }
-        expect(offsetsOf(set)).to.deep.equal([...naive.held].sort((x, y) => Number(x - y)));
+        const sorted = [...naive.held].sort((x, y) => Number(x - y));
+        expect(offsetsOf(set)).to.deep.equal(sorted);
+        for (let from = 0n; from <= 41n; from++) {
+          expect(set.next(from)).to.equal(sorted.find((offset) => offset >= from));
+          const within = sorted.filter((offset) => offset >= from && offset <= from + 7n);
+          expect(set.countIn({ first: from, last: from + 7n })).to.equal(BigInt(within.length));
+        }
         expect(set.count).to.equal(BigInt(naive.held.size));
       }),
       { numRuns: 500 },
@@ -98,14 +112,14 @@ describe("AddressSet", () => {
     const scattered = all.map((n) => (n * 7919n) % 20_000n);
     expect(scattered.filter((offset) => !set.hold(offset))).to.deep.equal([]);
     expect(offsetsOf(set)).to.deep.equal(all);
-    expect(set.allocate({ first: 0n, last: 19_999n })).to.equal(undefined);
+    expect(allocate(set, { first: 0n, last: 19_999n })).to.equal(undefined);
 
     const freed = new Set(scattered.filter((_, index) => index % 3 === 0));
     expect([...freed].filter((offset) => !set.release(offset))).to.deep.equal([]);
     expect(offsetsOf(set)).to.deep.equal(all.filter((offset) => !freed.has(offset)));
     expect(all.filter((offset) => set.has(offset) === freed.has(offset))).to.deep.equal([]);
 
-    const again = Array.from({ length: freed.size + 1 }, () => set.allocate({ first: 0n, last: 19_999n }));
+    const again = Array.from({ length: freed.size + 1 }, () => allocate(set, { first: 0n, last: 19_999n }));
     expect(again).to.deep.equal([...all.filter((offset) => freed.has(offset)), undefined]);
     expect(set.count).to.equal(20_000n);
   });

@@ -4,7 +4,15 @@ import { cidrOf, formatIp, ipOf } from "../../../src/net/cidr.ts";
 import { bySet, diffElements, type Element, networkElements, wantedElements } from "../../../src/plan/firewall.ts";
 import { changeScript, planFirewall, removeTableScript, tableScript } from "../../../src/plan/firewall-script.ts";
 import { planNetwork } from "../../../src/plan/network-request.ts";
-import { bridgeKey, endpointOf, ipv6, mappingOf, networkOf, networkRequest } from "../../support/values.ts";
+import {
+  bridgeKey,
+  endpointOf,
+  ipv6,
+  mappingOf,
+  networkOf,
+  networkRequest,
+  requestedSubnet,
+} from "../../support/values.ts";
 import { WorldNft } from "../../support/world-nft.ts";
 
 const mark = 0x0100_0000;
@@ -202,7 +210,7 @@ describe("text from a request", () => {
       };
       const request = networkRequest({
         options,
-        ipv4: [{ pool: pool.text, gateway: `${formatIp(4, pool.base)}/${prefix}`, auxiliary: {} }],
+        ipv4: [requestedSubnet(pool.text, `${formatIp(4, pool.base)}/${prefix}`)],
       });
       for (const key of Object.keys(options)) {
         const rest = takesName.includes(key) ? options : { ...options, [key]: "192.0.2.1" };

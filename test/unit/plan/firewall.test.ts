@@ -10,7 +10,7 @@ import {
   wantedElements,
 } from "../../../src/plan/firewall.ts";
 import type { PortMapping } from "../../../src/plan/network.ts";
-import { bridgeKey, endpointOf, idOf, ipv6, mappingOf, networkOf } from "../../support/values.ts";
+import { bridgeKey, endpointOf, idOf, ipv6, mappingOf, networkOf, requestedSubnet } from "../../support/values.ts";
 
 const trustedKey = bridgeKey("trusted_host_interfaces");
 const bridge = "tsb-a1000000000";
@@ -46,6 +46,21 @@ describe("the firewall's elements of a network", () => {
     const snat4 = { "172.18.0.0/16": "192.0.2.1" };
     const snat6 = { "fd00:18::/64": "2001:db8::1" };
     expect(elementsOf(options)).to.deep.equal({ ...base, ...own6, ...masq, snat4, snat6 });
+  });
+
+  it("name each of several subnets, and the bridge once", () => {
+    const ipv4 = [requestedSubnet("172.18.0.0/16", "172.18.0.1/16"), requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
+    const options = {
+      "com.docker.network.host_ipv4": "192.0.2.1",
+      [bridgeKey("gateway_mode_ipv4")]: "nat-unprotected",
+    };
+    expect(plain(networkElements(networkOf({ ipv4, options })))).to.deep.equal({
+      ...base,
+      into: { ...base.into, [`ipv4 . ${bridge}`]: "goto unprotected" },
+      own4: { ...base.own4, [`${bridge} . 10.0.0.0/24`]: "" },
+      masq4: { "172.18.0.0/16": "", "10.0.0.0/24": "" },
+      snat4: { "172.18.0.0/16": "192.0.2.1", "10.0.0.0/24": "192.0.2.1" },
+    });
   });
 
   it("leave addresses alone where masquerading is off", () => {

@@ -7,13 +7,16 @@ import {
   planNetwork,
   type RequestedSubnet,
 } from "../../../src/plan/network-request.ts";
-import { bridgeKey, idOf, ipv6, networkOf, networkRequest } from "../../support/values.ts";
+import { bridgeKey, idOf, ipv6, networkOf, networkRequest, requestedSubnet } from "../../support/values.ts";
 
 const v4 = (values: Partial<RequestedSubnet> = {}): RequestedSubnet[] => [
-  { pool: "172.18.0.0/16", gateway: "172.18.0.1/16", auxiliary: {}, ...values },
+  requestedSubnet("172.18.0.0/16", "172.18.0.1/16", values),
 ];
 const v6 = (values: Partial<RequestedSubnet> = {}): RequestedSubnet[] => [
-  { pool: "fd00:18::/64", gateway: "fd00:18::1/64", auxiliary: {}, ...values },
+  requestedSubnet("fd00:18::/64", "fd00:18::1/64", values),
+];
+const lan = (n: number, values: Partial<RequestedSubnet> = {}): RequestedSubnet[] => [
+  requestedSubnet(`10.0.${n}.0/24`, `10.0.${n}.1/24`, values),
 ];
 const onlyV6 = { enableIpv4: false, ipv4: [] };
 
@@ -40,11 +43,30 @@ const refusals: [what: string, request: Partial<NetworkRequest>, message: string
   ["IPv4 without a subnet", { enableIpv4: true, ipv4: [] }, "IPv4Data: ipv4 pool is empty"],
   ["IPv6 without a subnet", { enableIpv6: true }, "IPv6Data: ipv6 pool is empty"],
   [
-    "two IPv4 subnets",
-    { ipv4: [...v4(), ...v4({ pool: "172.19.0.0/16" })] },
-    "IPv4Data: bridge driver doesn't support multiple subnets",
+    "IPv4 subnets of which one lies in the other",
+    { ipv4: [...v4(), ...lan(3), ...v4({ pool: "172.18.4.0/22", gateway: "172.18.4.1/22" })] },
+    "IPv4Data: the network's subnets 172.18.0.0/16 and 172.18.4.0/22 overlap; give others with --subnet",
   ],
-  ["two IPv6 subnets", { ipv6: [...ipv6, ...ipv6] }, "IPv6Data: bridge driver doesn't support multiple subnets"],
+  [
+    "an IPv6 subnet twice",
+    { ipv6: [...ipv6, ...ipv6] },
+    "IPv6Data: the network's subnets fd00:18::/64 and fd00:18::/64 overlap; give others with --subnet",
+  ],
+  [
+    "a second subnet whose gateway lies in the first",
+    { ipv4: [...v4(), ...v4({ pool: "10.0.3.0/24" })] },
+    "IPv4Data[1].Gateway: 172.18.0.1/16 is not in the subnet 10.0.3.0/24",
+  ],
+  [
+    "a second subnet without a gateway",
+    { ipv4: [...v4(), ...lan(3, { gateway: null })] },
+    "IPv4Data[1].Gateway: a network that is not internal needs a gateway; give --gateway",
+  ],
+  [
+    "a default gateway in another subnet of the network",
+    { ipv4: [...v4({ auxiliary: { DefaultGatewayIPv4: "10.0.3.9" } }), ...lan(3)] },
+    "DefaultGatewayIPv4=10.0.3.9: default gateway ip must be part of the network 172.18.0.0/16",
+  ],
   [
     "the null IPAM",
     { ipv4: v4({ pool: "0.0.0.0/0", gateway: null }) },
@@ -220,6 +242,42 @@ describe("a request for a network", () => {
     expect(subnets[1]?.pool).to.equal("fe80::/64");
   });
 
+  describe("with several subnets of a family", () => {
+    const second6 = requestedSubnet("fd00:2::/64", "fd00:2::1/64");
+    const ipv4 = [...v4(), ...lan(200), ...lan(30)];
+
+    it("has them in order of their addresses, in whatever order they come", () => {
+      const { network } = planNetwork(networkRequest({ ipv4, ipv6: [...ipv6, second6] }));
+      expect(network.subnets.map(({ pool }) => pool)).to.deep.equal([
+        ...["10.0.30.0/24", "10.0.200.0/24", "172.18.0.0/16"],
+        ...["fd00:2::/64", "fd00:18::/64"],
+      ]);
+      expect(network.mac).to.equal("02:42:0a:00:1e:01");
+      const other = planNetwork(networkRequest({ ipv4: ipv4.toReversed(), ipv6: [second6, ...ipv6] }));
+      expect(other.network).to.deep.equal(network);
+    });
+
+    it("takes what is said of the family for each of them, and each its own gateways", () => {
+      const options = {
+        [bridgeKey("gateway_mode_ipv4")]: "nat-unprotected",
+        "com.docker.network.host_ipv4": "192.0.2.1",
+      };
+      const withRouter = lan(3, { auxiliary: { DefaultGatewayIPv4: "10.0.3.254/24" } });
+      expect(networkOf({ options, ipv4: [...v4(), ...withRouter] }).subnets).to.deep.equal([
+        {
+          ...{ family: 4, gatewayMode: "nat-unprotected", pool: "10.0.3.0/24", gateway: "10.0.3.1/24" },
+          ...{ defaultGateway: "10.0.3.254", snat: "192.0.2.1" },
+        },
+        { ...subnet4, gatewayMode: "nat-unprotected", snat: "192.0.2.1" },
+      ]);
+    });
+
+    it("is internal in all of them", () => {
+      const gateways = networkOf({ internal: true, ipv4 }).subnets.map((subnet) => subnet.defaultGateway);
+      expect(gateways).to.deep.equal([null, null, null]);
+    });
+  });
+
   for (const [what, request, message] of refusals) {
     it(`is refused: ${what}`, () => {
       let error: unknown;
@@ -252,6 +310,14 @@ describe("networks in each other's way", () => {
     expect(conflict({ ipv6: v6({ pool: "fd00:b2::/96", gateway: "fd00:b2::9/96" }) })).to.equal(
       text(bridge, "networks have overlapping IPv6 (fd00:b2::/96 and fd00:b2::/64)"),
     );
+  });
+
+  it("have overlapping subnets, of which each has several", () => {
+    const several = networkOf({ id: idOf("c3"), ipv4: [...lan(1), ...lan(5)] });
+    expect(networkConflict(networkOf({ ipv4: [...lan(2), ...lan(5)] }), [several])).to.include(
+      "networks have overlapping IPv4 (10.0.5.0/24 and 10.0.5.0/24)",
+    );
+    expect(networkConflict(networkOf({ ipv4: [...lan(2), ...lan(6)] }), [several])).to.equal("");
   });
 
   it("have the same bridge", () => {

@@ -5,3 +5,8 @@ behavesAsStore("MemoryStore", async () => {
   const store = new MemoryStore();
   return { store, dispose: () => store.close() };
 });
+
+behavesAsStore("MemoryStore with small commits", async () => {
+  const store = new MemoryStore(128);
+  return { store, dispose: () => store.close() };
+});

@@ -8,7 +8,7 @@ import { text } from "node:stream/consumers";
 import { expect } from "chai";
 import { SqliteStore } from "../../../src/store/sqlite-store.ts";
 import type { Change } from "../../../src/store/store.ts";
-import { errorOf } from "../../support/store-contract.ts";
+import { errorOf } from "../../support/store-changes.ts";
 
 const support = (name: string) => new URL(`../../support/${name}`, import.meta.url);
 const network = (id: string, value: object = {}): Change => ({ put: "network", id, value });

@@ -9,7 +9,8 @@ import { expect } from "chai";
 import { explain } from "../../../src/errors.ts";
 import { SqliteStore } from "../../../src/store/sqlite-store.ts";
 import type { Change } from "../../../src/store/store.ts";
-import { behavesAsStore, errorOf } from "../../support/store-contract.ts";
+import { errorOf } from "../../support/store-changes.ts";
+import { behavesAsStore } from "../../support/store-contract.ts";
 
 const support = (name: string) => new URL(`../../support/${name}`, import.meta.url);
 const network = (id: string, value: object = {}): Change => ({ put: "network", id, value });

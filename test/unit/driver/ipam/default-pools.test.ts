@@ -1,22 +1,23 @@
 import { expect } from "chai";
-import { addressSpaces, chooseSubnet, dockerDefaultPools } from "../../../../src/driver/ipam/default-pools.ts";
-import { type Cidr, parseCidr } from "../../../../src/net/cidr.ts";
-import { errorOf } from "../../../support/store-contract.ts";
+import { addressSpaces, defaultPools } from "../../../../src/driver/ipam/default-pools.ts";
+import { SubnetSearch } from "../../../../src/driver/ipam/subnet-search.ts";
+import { parseAddressPools } from "../../../../src/net/address-pools.ts";
 
-const pools = dockerDefaultPools("host-1");
+const pools = defaultPools("host-1");
 const local = pools[addressSpaces.local];
-const any = (family: 4 | 6, prefix?: number) => ({ family, prefix });
-const texts = (...subnets: string[]) => subnets.map(parseCidr);
 
-/** Every subnet that is given out while all earlier ones are held. */
-function all(choose: (taken: readonly Cidr[]) => Cidr): string[] {
-  const taken: Cidr[] = [];
-  for (;;) {
-    try {
-      taken.push(choose(taken));
-    } catch {
-      return taken.map(({ text }) => text);
+/** Every subnet that is given out, in order. */
+function all(): string[] {
+  const search = new SubnetSearch(local, { family: 4, prefix: undefined });
+  const chosen: string[] = [];
+  try {
+    for (let taken: Parameters<SubnetSearch["choose"]>[0] = []; ; ) {
+      const cidr = search.choose(taken);
+      chosen.push(cidr.text);
+      taken = [{ cidr, by: "a test" }];
     }
+  } catch {
+    return chosen;
   }
 }
 
@@ -26,55 +27,40 @@ describe("default pools", () => {
       ...Array.from({ length: 15 }, (_, n) => `172.${17 + n}.0.0/16`),
       ...Array.from({ length: 16 }, (_, n) => `192.168.${16 * n}.0/20`),
     ];
-    expect(all((taken) => chooseSubnet(local, any(4), taken))).to.deep.equal(expected);
+    expect(all()).to.deep.equal(expected);
   });
 
   it("are /24 of 10.0.0.0/8 in the global address space", () => {
-    const global = pools[addressSpaces.global];
-    expect(chooseSubnet(global, any(4), []).text).to.equal("10.0.0.0/24");
-    expect(chooseSubnet(global, any(4), texts("10.0.0.0/9", "10.128.0.0/24")).text).to.equal("10.128.1.0/24");
+    expect(pools[addressSpaces.global].map(({ base, prefix }) => `${base.text} ${prefix}`)).to.deep.equal([
+      "10.0.0.0/8 24",
+    ]);
   });
 
   it("are /64 of a unique local prefix of the host for IPv6", () => {
+    const own = (host: string) => {
+      const found = defaultPools(host)[addressSpaces.local].find(({ base }) => base.family === 6);
+      return `${found?.base.text} ${found?.prefix}`;
+    };
     // printf host-1 | sha256sum
-    expect(chooseSubnet(local, any(6), []).text).to.equal("fd4a:1796:ac49::/64");
-    expect(chooseSubnet(local, any(6), texts("fd4a:1796:ac49::/63")).text).to.equal("fd4a:1796:ac49:2::/64");
-    const other = chooseSubnet(dockerDefaultPools("host-2")[addressSpaces.local], any(6), []).text;
-    expect(other)
-      .to.match(/^fd.*::\/64$/)
-      .and.not.equal("fd4a:1796:ac49::/64");
+    expect(own("host-1")).to.equal("fd4a:1796:ac49::/48 64");
+    expect(own("host-2"))
+      .to.match(/^fd.*::\/48 64$/)
+      .and.not.equal(own("host-1"));
   });
 
-  it("give out nothing that touches what is taken, be it larger, smaller, nested or of the other family", () => {
-    const taken = texts(
-      "172.16.0.0/14",
-      "172.20.3.0/24",
-      "172.20.0.0/16",
-      "172.20.3.7/32",
-      "172.22.255.255/32",
-      "::/0",
-    );
-    expect(chooseSubnet(local, any(4), taken).text).to.equal("172.21.0.0/16");
-    expect(chooseSubnet(local, any(4), [...taken, ...texts("172.21.9.0/24")]).text).to.equal("172.23.0.0/16");
-  });
-
-  it("give out subnets of a size that is asked for", () => {
-    expect(chooseSubnet(local, any(4, 24), texts("172.17.0.0/16", "172.18.0.0/25")).text).to.equal("172.18.1.0/24");
-    expect(chooseSubnet(local, any(4, 14), []).text).to.equal("172.20.0.0/14");
-    expect(chooseSubnet(local, any(6, 56), []).text).to.equal("fd4a:1796:ac49::/56");
-  });
-
-  it("say whether nothing is free, or nothing is large enough", async () => {
-    const choose = async (...parameters: Parameters<typeof chooseSubnet>) => chooseSubnet(...parameters);
-    const full = await errorOf(choose(local, any(4), texts("172.0.0.0/8", "192.168.0.0/16")));
-    expect(full.code).to.equal("exhausted");
-    expect(full.message).to.match(
-      /^all predefined address pools have been fully subnetted: no IPv4 is free in 172\.17/,
-    );
-    const large = await errorOf(choose(local, any(4, 13), []));
-    expect(large.code).to.equal("invalid");
-    expect(large.message).to.match(/^invalid address pool: no default pool holds IPv4 \/13 \(172\.17\.0\.0\/16, /);
-    const none = await errorOf(choose(pools[addressSpaces.global], any(6), []));
-    expect(none.message).to.equal("invalid address pool: no default pool holds IPv6 (there are none): give a subnet");
-  });
+  const configured: [text: string, local: string[], global: string[]][] = [
+    ["base=10.10.0.0/16,size=24", ["10.10.0.0/16 24", "fd4a:1796:ac49::/48 64"], ["10.0.0.0/8 24"]],
+    [
+      "base=10.10.0.0/16,size=24;base=10.9.0.0/16,size=20;base=fd00:1::/48,size=64;base=10.8.0.0/16,size=26,scope=global",
+      ["10.10.0.0/16 24", "10.9.0.0/16 20", "fd00:1::/48 64"],
+      ["10.8.0.0/16 26"],
+    ],
+  ];
+  for (const [text, locals, globals] of configured) {
+    it(`with TSNET_ADDRESS_POOLS=${text} replace those of the scope and family`, () => {
+      const own = defaultPools("host-1", parseAddressPools(text));
+      const texts = Object.values(own).map((of) => of.map(({ base, prefix }) => `${base.text} ${prefix}`));
+      expect(texts).to.deep.equal([locals, globals]);
+    });
+  }
 });

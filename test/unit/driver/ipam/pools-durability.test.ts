@@ -1,54 +1,29 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { Pools } from "../../../../src/driver/ipam/pools.ts";
+import { parsePoolRequest } from "../../../../src/driver/ipam/pool-request.ts";
 import { TsnetError } from "../../../../src/errors.ts";
-import { MemoryStore } from "../../../../src/store/memory-store.ts";
 import type { Change } from "../../../../src/store/store.ts";
-import { SlowStore } from "../../../support/slow-store.ts";
-import { errorOf } from "../../../support/store-contract.ts";
-
-/** Commits take turns of the event loop, and some fail. */
-class UnreliableStore extends MemoryStore {
-  readonly #fails: () => boolean;
-
-  constructor(fails: () => boolean) {
-    super();
-    this.#fails = fails;
-  }
-
-  override async commit(changes: readonly Change[]): Promise<void> {
-    const done = this.#fails() ? undefined : super.commit(changes);
-    await new Promise(setImmediate);
-    if (done === undefined) throw new TsnetError("store", "the disk is full");
-    await done;
-  }
-}
-
-async function restored(records: MemoryStore): Promise<Pools> {
-  const pools = new Pools({ records, hostId: "host-1", excluded: async () => [] });
-  await pools.restore();
-  return pools;
-}
+import { openPools, PoolsLab, serial } from "../../../support/pools-lab.ts";
+import type { SlowStore } from "../../../support/slow-store.ts";
+import { errorOf } from "../../../support/store-changes.ts";
+import { UnreliableStore } from "../../../support/unreliable-store.ts";
 
 function ignoreRefusal(error: unknown): void {
   if (!(error instanceof TsnetError)) throw error;
 }
 
 describe("Pools on a disk", () => {
+  let lab: PoolsLab;
   let store: SlowStore;
-  let pools: Pools;
+  let { take, release, recorded } = new PoolsLab();
 
-  const request = (pool: string, subPool = "") =>
-    pools.requestPool({ addressSpace: "tsnet-local", pool, subPool, options: {}, v6: false });
+  const request = (pool: string, subPool = "") => lab.request(pool, { subPool });
   const idOf = async (pool: string, subPool = "") => (await request(pool, subPool)).poolId;
-  const take = async (poolId: string, address = "", options: Record<string, string> = {}) =>
-    (await pools.requestAddress({ poolId, address, options })).address;
-  const serial = { "com.docker.network.ipam.serial": "true" };
-  const recorded = async () => [...(await store.list("pool")).keys(), ...(await store.list("lease")).keys()];
+  const releasePool = (id: string) => lab.pools.releasePool(id);
 
   beforeEach(async () => {
-    store = new SlowStore();
-    pools = await restored(store);
+    lab = await PoolsLab.open();
+    ({ store, take, release, recorded } = lab);
   });
 
   describe("when the disk is full", () => {
@@ -57,7 +32,7 @@ describe("Pools on a disk", () => {
       await take(id);
       store.isFull = true;
       const calls = [request(""), request("10.5.0.0/24"), take(id), take(id, "10.0.0.9"), take(id, "", serial)];
-      const releases = [pools.releaseAddress({ poolId: id, address: "10.0.0.1" }), pools.releasePool(id)];
+      const releases = [release(id, "10.0.0.1"), releasePool(id)];
       const errors = await Promise.all([...calls, ...releases].map(errorOf));
       expect(errors.map(({ code }) => code)).to.deep.equal(errors.map(() => "store"));
       store.isFull = false;
@@ -93,11 +68,11 @@ describe("Pools on a disk", () => {
       const id = await idOf("10.0.0.0/24");
       await take(id);
       store.isHolding = true;
-      const releases = [1, 2].map(() => pools.releaseAddress({ poolId: id, address: "10.0.0.1" }));
+      const releases = [1, 2].map(() => release(id, "10.0.0.1"));
       expect((await errorOf(take(id, "10.0.0.1"))).code).to.equal("conflict");
       await flush(Promise.all(releases));
       store.isHolding = true;
-      const gone = [1, 2].map(() => pools.releasePool(id));
+      const gone = [1, 2].map(() => releasePool(id));
       expect((await errorOf(take(id))).message).to.equal(`invalid pool id: ${id}`);
       expect((await errorOf(request("10.0.0.0/24"))).code).to.equal("conflict");
       await flush(Promise.all(gone));
@@ -109,7 +84,7 @@ describe("Pools on a disk", () => {
       const id = await idOf("10.0.0.0/24");
       await take(id);
       store.isHolding = true;
-      const releases = [1, 2].map(() => pools.releaseAddress({ poolId: id, address: "10.0.0.1" }));
+      const releases = [1, 2].map(() => release(id, "10.0.0.1"));
       store.isHolding = false;
       store.held.shift()?.();
       await releases[0];
@@ -126,7 +101,7 @@ describe("Pools on a disk", () => {
       Object.assign(store, { isHolding: true, isFull: true });
       const failed = errorOf(take(gone));
       Object.assign(store, { isHolding: false, isFull: false });
-      await pools.releasePool(gone);
+      await releasePool(gone);
       expect(await take(other)).to.equal("10.0.0.8/24");
       await flush(failed);
       expect(await take(other)).to.equal("10.0.0.9/24");
@@ -143,7 +118,7 @@ describe("Pools on a disk", () => {
         "invalid pool id: tsnet-local/10.0.0.0/24",
       ]);
       expect(await recorded()).to.deep.equal([]);
-      await restored(store);
+      await openPools(store);
     });
 
     it("gives addresses of a pool once it is durable", async () => {
@@ -163,12 +138,12 @@ describe("Pools on a disk", () => {
         Object.assign(store, { isHolding: true, isFull });
         const requested = take(id, "10.0.0.7").catch((error: TsnetError) => error.code);
         store.isFull = false;
-        const released = pools.releaseAddress({ poolId: id, address: "10.0.0.7" });
+        const released = release(id, "10.0.0.7");
         await flush(Promise.all([requested, released]));
         expect(await requested).to.equal(isFull ? "store" : "10.0.0.7/24");
         expect(await recorded()).to.deep.equal([id]);
         expect(await take(id, "10.0.0.7")).to.equal("10.0.0.7/24");
-        await pools.releaseAddress({ poolId: id, address: "10.0.0.7" });
+        await release(id, "10.0.0.7");
       }
     });
   });
@@ -188,7 +163,7 @@ describe("Pools on a disk", () => {
     await idOf("10.0.0.0/24");
     for (const [change, message] of records) {
       await store.commit([change]);
-      const error = await errorOf(restored(store));
+      const error = await errorOf(openPools(store));
       expect([error.code, error.message.slice(0, message.length)]).to.deep.equal(["store", message]);
       if ("put" in change) await store.commit([{ remove: change.put, id: change.id }]);
     }
@@ -202,22 +177,19 @@ describe("Pools on a disk", () => {
         size: "max",
       }),
       async (steps) => {
-        let failing = false;
-        const store = new UnreliableStore(() => failing);
-        const pools = await restored(store);
+        const store = new UnreliableStore();
+        const pools = await openPools(store);
         const request = { addressSpace: "tsnet-local", pool: "10.0.0.0/28", options: {}, v6: false };
-        const ids = [
-          await pools.requestPool({ ...request, subPool: "10.0.0.0/29" }),
-          await pools.requestPool({ ...request, subPool: "10.0.0.4/30" }),
-        ];
+        const idOf = (subPool: string) => pools.requestPool(parsePoolRequest({ ...request, subPool }), false);
+        const ids = [await idOf("10.0.0.0/29"), await idOf("10.0.0.4/30")];
         const owned = new Map<string, string>();
         const running: Promise<unknown>[] = [];
         for (const { take, fails, n, turns } of steps) {
-          failing = fails;
+          store.isFailing = fails;
           const [address, owner = ""] = [...owned][n % Math.max(owned.size, 1)] ?? [];
           const poolId = ids[n % 2]?.poolId ?? "";
           if (take) {
-            const taken = pools.requestAddress({ poolId, address: "", options: {} }).then(({ address }) => {
+            const taken = pools.requestAddress({ poolId, address: "", options: {} }, false).then((address) => {
               expect(owned.has(address), address).to.equal(false);
               owned.set(address, poolId);
             });

@@ -1,10 +1,12 @@
 /** Pools against a model that is as plain as can be: arrays of the last numbers of 10.0.0.x. */
 import { expect } from "chai";
 import fc from "fast-check";
-import { Pools } from "../../../../src/driver/ipam/pools.ts";
+import { parsePoolRequest } from "../../../../src/driver/ipam/pool-request.ts";
+import type { Pools } from "../../../../src/driver/ipam/pools.ts";
 import { TsnetError } from "../../../../src/errors.ts";
 import { parseCidr } from "../../../../src/net/cidr.ts";
 import { MemoryStore } from "../../../../src/store/memory-store.ts";
+import { openPools } from "../../../support/pools-lab.ts";
 
 /** Addresses `first` to `last` of 10.0.0.x. */
 interface Span {
@@ -132,10 +134,8 @@ const defaultPools = {
   "tsnet-global": [{ base: parseCidr(defaults["tsnet-global"]), prefix: 30 }],
 };
 
-async function start(store: MemoryStore): Promise<Pools> {
-  const pools = new Pools({ records: store, hostId: "", excluded: async () => [], defaultPools });
-  await pools.restore();
-  return pools;
+function start(store: MemoryStore): Promise<Pools> {
+  return openPools(store, { defaultPools });
 }
 
 const codeOf = (error: unknown): string => {
@@ -150,9 +150,9 @@ const pick = (model: Model, n: number): string =>
 /** Does a step with both. */
 function run(step: Step, model: Model, pools: Pools): [expected: string, Promise<string>] {
   const requestPool = async (addressSpace: string, pool: string, subPool = "") =>
-    (await pools.requestPool({ addressSpace, pool, subPool, options: {}, v6: false })).poolId;
-  const requestAddress = async (poolId: string, address: string, serial = "false") =>
-    (await pools.requestAddress({ poolId, address, options: { "com.docker.network.ipam.serial": serial } })).address;
+    (await pools.requestPool(parsePoolRequest({ addressSpace, pool, subPool, options: {}, v6: false }), false)).poolId;
+  const requestAddress = (poolId: string, address: string, serial = "false") =>
+    pools.requestAddress({ poolId, address, options: { "com.docker.network.ipam.serial": serial } }, false);
   const done = (promise: Promise<void>) => promise.then(() => "done");
   if (step.call === "request") {
     const [subnet, subPool] = step.parts;

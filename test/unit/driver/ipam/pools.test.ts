@@ -1,47 +1,27 @@
 import { expect } from "chai";
-import type { PoolRequest } from "../../../../src/driver/ipam/pool-request.ts";
-import { Pools } from "../../../../src/driver/ipam/pools.ts";
-import { type Cidr, parseCidr } from "../../../../src/net/cidr.ts";
-import { MemoryStore } from "../../../../src/store/memory-store.ts";
+import { cidrs, gateway, named, PoolsLab, serial, startMs } from "../../../support/pools-lab.ts";
 import { errorOf } from "../../../support/store-contract.ts";
 
 describe("Pools", () => {
-  let store: MemoryStore;
-  let excluded: Cidr[];
-  let pools: Pools;
-
-  const restart = async () => {
-    const restarted = new Pools({ records: store, hostId: "host-1", excluded: async () => excluded });
-    await restarted.restore();
-    return restarted;
-  };
-  const request = (pool: string, wish: Partial<PoolRequest> = {}) =>
-    pools.requestPool({ addressSpace: "tsnet-local", pool, subPool: "", options: {}, v6: pool.includes(":"), ...wish });
-  const idOf = async (pool: string, wish: Partial<PoolRequest> = {}) => (await request(pool, wish)).poolId;
-  const take = async (poolId: string, address = "", options: Record<string, string> = {}) =>
-    (await pools.requestAddress({ poolId, address, options })).address;
-  const gateway = { RequestAddressType: "com.docker.network.gateway" };
-  const serial = { "com.docker.network.ipam.serial": "true" };
-  const recorded = async () => [...(await store.list("pool")).keys(), ...(await store.list("lease")).keys()];
+  let lab: PoolsLab;
+  let { request, idOf, take, release, recorded } = new PoolsLab();
 
   beforeEach(async () => {
-    store = new MemoryStore();
-    excluded = [];
-    pools = await restart();
+    lab = await PoolsLab.open();
+    ({ request, idOf, take, release, recorded } = lab);
   });
 
   describe("requestPool", () => {
-    it("answers with the ID, the subnet and no data", async () => {
+    it("answers with the ID and the subnet", async () => {
       expect(await request("172.18.0.0/16", { subPool: "172.18.5.0/24" })).to.deep.equal({
         poolId: "tsnet-local/172.18.0.0/16/172.18.5.0/24",
         pool: "172.18.0.0/16",
-        data: {},
       });
       expect(await idOf("fd00:0::/64", { addressSpace: "tsnet-global" })).to.equal("tsnet-global/fd00::/64");
     });
 
     it("never gives out a subnet twice while it is held, nor one that is excluded", async () => {
-      excluded = ["172.17.0.0/16", "172.19.1.0/24"].map(parseCidr);
+      lab.excluded = cidrs("172.17.0.0/16", "172.19.1.0/24");
       const ids = [
         await idOf(""),
         await idOf("172.20.0.0/24"),
@@ -51,7 +31,7 @@ describe("Pools", () => {
       ];
       const subnets = ["172.18.0.0/16", "172.20.0.0/24", "172.21.0.0/16", "172.19.0.0/24", "172.19.2.0/24"];
       expect(ids).to.deep.equal(subnets.map((subnet) => `tsnet-local/${subnet}`));
-      await pools.releasePool("tsnet-local/172.18.0.0/16");
+      await lab.pools.releasePool("tsnet-local/172.18.0.0/16");
       expect(await idOf("")).to.equal("tsnet-local/172.18.0.0/16");
     });
 
@@ -73,30 +53,6 @@ describe("Pools", () => {
       expect((await errorOf(request("10.0.3.0/24", { subPool: "10.0.3.0/25" }))).code).to.equal("conflict");
       expect(await idOf("10.0.0.0/16", { addressSpace: "tsnet-global" })).to.equal("tsnet-global/10.0.0.0/16");
     });
-
-    const refusals: readonly [PoolRequest["pool"], Partial<PoolRequest>, string][] = [
-      ["10.0.0.1/24", {}, "invalid pool: 10.0.0.1/24: it should be 10.0.0.0/24"],
-      ["10.0.0.0/24", { v6: true }, "invalid pool: 10.0.0.0/24 is IPv4, but IPv6 was asked for"],
-      ["fd00::/64", { v6: false }, "invalid pool: fd00::/64 is IPv6, but IPv4 was asked for"],
-      ["10.0.0.0/33", {}, "invalid pool"],
-      ["10.0.0.0/24", { subPool: "10.0.1.0/25" }, "invalid sub pool: 10.0.1.0/25 is not a part of 10.0.0.0/24"],
-      ["10.0.0.0/24", { subPool: "10.0.0.3/25" }, "invalid sub pool: 10.0.0.3/25: it should be 10.0.0.0/25"],
-      ["", { subPool: "10.0.0.0/25" }, "invalid sub pool: 10.0.0.0/25 needs a subnet that it is a part of"],
-      ["0.0.0.0/24", { subPool: "10.0.0.0/25" }, "invalid sub pool: 10.0.0.0/25 cannot be a part of 0.0.0.0/24"],
-      ["", { addressSpace: "moon" }, 'invalid address space: "moon": expected tsnet-local or tsnet-global'],
-      ["", { options: { "tsnet.size": "3" } }, "unknown IPAM option tsnet.size=3: tsnet has no IPAM options"],
-    ];
-    for (const [pool, wish, message] of refusals) {
-      it(`says "${message}"`, async () => {
-        const error = await errorOf(request(pool, wish));
-        expect([error.code, error.message]).to.deep.equal(["invalid", message]);
-        expect(await recorded()).to.deep.equal([]);
-      });
-    }
-
-    it("ignores options of others", async () => {
-      expect(await idOf("", { options: { "com.example.colour": "blue" } })).to.equal("tsnet-local/172.17.0.0/16");
-    });
   });
 
   describe("requestAddress", () => {
@@ -107,15 +63,15 @@ describe("Pools", () => {
         "172.18.0.2/16",
         "172.18.0.3/16",
       ]);
-      await pools.releaseAddress({ poolId: id, address: "172.18.0.2" });
+      await release(id, "172.18.0.2");
       expect([await take(id), await take(id)]).to.deep.equal(["172.18.0.2/16", "172.18.0.4/16"]);
     });
 
     it("goes on after the last one where the manager of a swarm asks, a restart later too", async () => {
       const id = await idOf("10.0.0.0/29");
       expect([await take(id, "", serial), await take(id, "", serial)]).to.deep.equal(["10.0.0.1/29", "10.0.0.2/29"]);
-      await pools.releaseAddress({ poolId: id, address: "10.0.0.2" });
-      pools = await restart();
+      await release(id, "10.0.0.2");
+      await lab.restart();
       const rest = [await take(id, "", serial), await take(id, "10.0.0.5", serial), await take(id, "", serial)];
       expect(rest).to.deep.equal(["10.0.0.3/29", "10.0.0.5/29", "10.0.0.4/29"]);
       expect([await take(id, "", serial), await take(id, "", serial)]).to.deep.equal(["10.0.0.6/29", "10.0.0.2/29"]);
@@ -132,7 +88,7 @@ describe("Pools", () => {
       expect(error.code).to.equal("exhausted");
       expect(error.message).to.equal(
         "no available IPv4 addresses on this network's address pools: tsnet-local/10.0.0.0/16/10.0.5.0/31 (size 2): " +
-          "remove containers, or make the network with a larger subnet or IP range",
+          "held by containers without a name 2, gateway 1; remove containers, or make the network with a larger subnet or IP range",
       );
     });
 
@@ -164,7 +120,7 @@ describe("Pools", () => {
         messages.push((await errorOf(take(id, address))).message);
       }
       expect(messages).to.deep.equal([
-        "Address already in use: 10.0.0.9 is held in tsnet-local/10.0.0.0/24",
+        "Address already in use: 10.0.0.9 is held by an auxiliary address in tsnet-local/10.0.0.0/24",
         "Address already in use: 10.0.0.0 is reserved in tsnet-local/10.0.0.0/24",
         "Address already in use: 10.0.0.255 is reserved in tsnet-local/10.0.0.0/24",
         "requested address is out of range: 10.0.1.1 is not in 10.0.0.0/24",
@@ -187,7 +143,7 @@ describe("Pools", () => {
       const id = await idOf("10.0.0.0/16");
       const given = await Promise.all(Array.from({ length: 300 }, () => take(id)));
       expect(new Set(given).size).to.equal(300);
-      expect((await store.list("lease")).size).to.equal(300);
+      expect((await lab.store.list("lease")).size).to.equal(300);
     });
   });
 
@@ -204,11 +160,11 @@ describe("Pools", () => {
       expect((await errorOf(request("10.0.0.0/24"))).code).to.equal("conflict");
       expect((await errorOf(request("10.0.0.0/24", { subPool: "10.0.0.16/30" }))).code).to.equal("conflict");
 
-      await pools.releaseAddress({ poolId: b, address: "10.0.0.16" });
+      await release(b, "10.0.0.16");
       expect((await errorOf(take(b, "10.0.0.16"))).code).to.equal("conflict");
-      await pools.releasePool(a);
+      await lab.pools.releasePool(a);
       expect([await take(b), await take(b)]).to.deep.equal(["10.0.0.16/24", "10.0.0.18/24"]);
-      await pools.releasePool(b);
+      await lab.pools.releasePool(b);
       expect(await recorded()).to.deep.equal([]);
       expect(await idOf("10.0.0.0/24")).to.equal("tsnet-local/10.0.0.0/24");
     });
@@ -216,28 +172,39 @@ describe("Pools", () => {
 
   it("takes the release of what it does not know", async () => {
     const id = await idOf("10.0.0.0/24");
-    await pools.releasePool("tsnet-local/10.7.0.0/24");
-    for (const address of ["10.0.0.0", "10.0.0.3", "10.3.0.0", "fd00::1", ""])
-      await pools.releaseAddress({ poolId: id, address });
-    await pools.releaseAddress({ poolId: "tsnet-local/10.7.0.0/24", address: "10.7.0.1" });
+    await lab.pools.releasePool("tsnet-local/10.7.0.0/24");
+    for (const address of ["10.0.0.0", "10.0.0.3", "10.3.0.0", "fd00::1", ""]) await release(id, address);
+    await release("tsnet-local/10.7.0.0/24", "10.7.0.1");
     expect((await errorOf(take(id, "10.0.0.0"))).code).to.equal("conflict");
   });
 
   it("keeps its format on disk", async () => {
-    const id = await idOf("10.0.0.0/24", { subPool: "10.0.0.128/25" });
-    await take(id, "", serial);
-    expect(Object.fromEntries(await store.list("pool"))).to.deep.equal({
+    const options = { "tsnet.sticky": "true", "tsnet.sticky_ttl": "1h" };
+    const id = await idOf("10.0.0.0/24", { subPool: "10.0.0.128/25", options });
+    await take(id, "", { ...serial, ...named("web") });
+    await lab.attach("n1", "10.0.0.0/24");
+    expect(Object.fromEntries(await lab.store.list("pool"))).to.deep.equal({
       "tsnet-local/10.0.0.0/24/10.0.0.128/25": {
         addressSpace: "tsnet-local",
         subnet: "10.0.0.0/24",
         subPool: "10.0.0.128/25",
         lastAllocated: "10.0.0.128",
+        options: { sticky: true, stickyTtlMs: 3_600_000, quarantineMs: 0, shared: false },
+        network: "n1",
+        hosts: [],
+        sequence: 1,
       },
     });
-    const [grant] = pools.leasesAt(["10.0.0.128/24"]);
-    expect(grant).to.match(/^[0-9a-f-]{36}$/);
-    expect(Object.fromEntries(await store.list("lease"))).to.deep.equal({
-      "tsnet-local/10.0.0.128": { pool: "tsnet-local/10.0.0.0/24/10.0.0.128/25", address: "10.0.0.128", grant },
+    const [grant] = lab.pools.leasesAt("n1", ["10.0.0.128/24"]);
+    expect(grant).to.match(/^[\w-]{8}\.\w+$/);
+    const lease = {
+      ...{ pool: "tsnet-local/10.0.0.0/24/10.0.0.128/25", address: "10.0.0.128" },
+      ...{ grant, role: "endpoint", identity: "name:web", sinceMs: startMs, hosts: [], restsUntilMs: null },
+    };
+    expect(Object.fromEntries(await lab.store.list("lease"))).to.deep.equal({ "tsnet-local/10.0.0.128": lease });
+    await release(id, "10.0.0.128");
+    expect(Object.fromEntries(await lab.store.list("lease"))).to.deep.equal({
+      "tsnet-local/10.0.0.128": { ...lease, restsUntilMs: startMs + 3_600_000 },
     });
   });
 });

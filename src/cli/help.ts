@@ -1,0 +1,70 @@
+/** What the command says of itself. */
+import { defaultAdminSocket } from "../config.ts";
+
+const commonHelp = `  --json           print JSON
+  --socket PATH    the plugin's admin socket (default: $TSNET_ADMIN_SOCKET, or ${defaultAdminSocket})
+  -h, --help       print this`;
+
+/** By command; "" is the program itself. */
+export const helps = {
+  "": `Usage: tsnet COMMAND [OPTIONS]
+
+  ports                          published ports, with their connections, packets and bytes
+  firewall                       whether tsnet's part of the firewall is in place, and what was repaired
+  firewall explain PORT[/PROTO]  what becomes of a connection to a port of this host, and which rule decides
+  ipam                           address pools, and how full they are
+  ipam show POOL                 who has which address of a pool, and since when
+  ipam check                     addresses that are held by nobody any more; gives them back with --repair
+
+tsnet COMMAND --help says more.
+`,
+  ports: `Usage: tsnet ports [OPTIONS]
+
+The published ports of all containers on tsnet networks. CONNECTIONS counts new connections, PACKETS what the kernel
+forwards to and from the container's port, BYTES that and what the proxy passes on. All count from the moment when the
+port was published, or the plugin restarted with it. Names come from Docker (DOCKER_HOST or /var/run/docker.sock).
+
+${commonHelp}
+`,
+  firewall: `Usage: tsnet firewall [OPTIONS]
+       tsnet firewall explain PORT[/PROTO] [OPTIONS]
+
+Whether the nft table and the rule in FORWARD are in place, which of Docker's bridges are known, and what was repaired.
+
+${commonHelp}
+`,
+  explain: `Usage: tsnet firewall explain PORT[/PROTO] [OPTIONS]
+
+What becomes of a new connection to PORT (PROTO: tcp, udp or sctp; tcp if left out), step by step.
+
+  --from ADDRESS   the client: an address outside, of this host (127.0.0.1, ::1) or of a container (default: any outside)
+  --to ADDRESS     an address of this host or of a container (default: each on which the port is published)
+${commonHelp}
+`,
+  ipam: `Usage: tsnet ipam [OPTIONS]
+       tsnet ipam show POOL [OPTIONS]
+       tsnet ipam check [--repair] [OPTIONS]
+
+The address pools of all networks with --ipam-driver tsnet. SIZE counts all addresses of the pool, its network and
+broadcast address among them, RESTING those that were released and are kept for a while. USE% is USED of what can be
+held; from 80 % on it has a "!". Names of networks come from Docker (DOCKER_HOST or /var/run/docker.sock).
+
+${commonHelp}
+`,
+  "ipam show": `Usage: tsnet ipam show POOL [OPTIONS]
+
+Who has which address of a pool, and since when, in the order of the addresses. POOL is a pool's ID or its subnet, as
+"tsnet ipam" shows them, or the name or ID of a network, of which all pools are shown. Names come from Docker
+(DOCKER_HOST or /var/run/docker.sock).
+
+${commonHelp}
+`,
+  "ipam check": `Usage: tsnet ipam check [--repair] [OPTIONS]
+
+Compares what is held with the containers that there are, as tsnet and Docker know them. The exit code is 0 if nothing
+is wrong, and 1 if something is, or is left after the repair.
+
+  --repair         give back what nobody has any more
+${commonHelp}
+`,
+} as const;

@@ -1,0 +1,73 @@
+/** Docker's own API over its unix socket: one JSON answer, or a stream of JSON lines. Docker's words: Engine API, /networks and /events. */
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
+
+/** Docker answers within this time, or is as good as away. */
+const timeoutMs = 5000;
+
+/** Larger than this is no list of networks. */
+const maxBytes = 64 << 20;
+
+/**
+ * One GET.
+ * @throws Error with the path, and what was wrong: no answer in time, another status than 200, no JSON
+ */
+export async function get(socketPath: string, path: string): Promise<unknown> {
+  const call = request({ socketPath, path, agent: false, headers: { host: "docker" } });
+  const late = setTimeout(() => call.destroy(new Error(`GET ${path}: no answer within ${timeoutMs} ms`)), timeoutMs);
+  try {
+    const response = await answerOf(call, path);
+    let text = "";
+    for await (const chunk of response.setEncoding("utf8")) {
+      text += chunk as string;
+      if (text.length > maxBytes) throw new Error(`GET ${path}: more than ${maxBytes} bytes`);
+    }
+    return JSON.parse(text);
+  } finally {
+    clearTimeout(late);
+    call.destroy();
+  }
+}
+
+/**
+ * A GET whose answer does not end.
+ * @param signal ends it
+ * @param onOpen is called when the answer begins
+ * @param onLine is called with each line
+ * @returns when Docker has ended it
+ * @throws Error as `get`, or when the connection breaks or is ended by the signal
+ */
+export async function follow(
+  socketPath: string,
+  path: string,
+  { signal, onOpen, onLine }: { signal: AbortSignal; onOpen: () => void; onLine: (line: string) => void },
+): Promise<void> {
+  const call = request({ socketPath, path, agent: false, headers: { host: "docker" }, signal });
+  const late = setTimeout(() => call.destroy(new Error(`GET ${path}: no answer within ${timeoutMs} ms`)), timeoutMs);
+  try {
+    const response = await answerOf(call, path);
+    clearTimeout(late);
+    onOpen();
+    let rest = "";
+    for await (const chunk of response.setEncoding("utf8")) {
+      const lines = (rest + (chunk as string)).split("\n");
+      rest = lines.pop() ?? "";
+      if (rest.length > maxBytes) throw new Error(`GET ${path}: a line of more than ${maxBytes} bytes`);
+      for (const line of lines) if (line.trim() !== "") onLine(line);
+    }
+  } finally {
+    clearTimeout(late);
+    call.destroy();
+  }
+}
+
+function answerOf(call: ClientRequest, path: string): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    call.on("error", reject);
+    call.on("response", (response) => {
+      if (response.statusCode === 200) return resolve(response);
+      response.resume();
+      reject(new Error(`GET ${path}: status ${response.statusCode}`));
+    });
+    call.end();
+  });
+}

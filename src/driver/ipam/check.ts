@@ -1,0 +1,210 @@
+import { explain } from "../../errors.ts";
+import type { DockerNetwork } from "../../plan/docker-network.ts";
+import type { Log } from "../log.ts";
+import {
+  type CheckedIpam,
+  type Compared,
+  type FindingKind,
+  isOrphanPool,
+  isUnknownNetwork,
+  type Suspicion,
+  suspicions,
+} from "./findings.ts";
+import type { Finding } from "./report.ts";
+
+/** Everything is compared this often. */
+const intervalMs = 60_000;
+
+/** What is given back when an administrator says so, and never by itself. */
+const decidedByHand: readonly FindingKind[] = ["stale-lease", "unknown-network"];
+
+/** What Docker tells; tsnet does without where it cannot be asked. */
+export interface Docker {
+  /** The networks there are now; null if Docker cannot be asked. */
+  refresh(): Promise<readonly DockerNetwork[] | null>;
+  /** The addresses of a network, "172.18.0.2", and the containers that have them, by name; null if Docker cannot be asked. */
+  containersIn(networkId: string): Promise<ReadonlyMap<string, string> | null>;
+}
+
+export interface IpamCheckNeeds {
+  readonly ipam: CheckedIpam;
+  readonly state: Compared["state"];
+  readonly docker: Docker;
+  readonly hostId: string;
+  /** Removes a network of tsnet, with all that it holds. */
+  readonly deleteNetwork: (id: string) => Promise<void>;
+  /** How long something has to be a leak until it is given back: TSNET_ORPHAN_GRACE. */
+  readonly graceMs: number;
+  readonly log: Log;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** Something that did not agree at a check. */
+export interface CheckFinding extends Finding {
+  readonly kind: FindingKind;
+  /** By what the address is held; null where it is not about a lease. */
+  readonly grant: string | null;
+  /** ID of the network that the address is held for, where that is known. */
+  readonly network: string | null;
+}
+
+/**
+ * Finds addresses and pools that nobody uses any more, after a crash or an error that Docker ignored, and gives them back once they
+ * have been so for a while: whoever is about to use an address has it already, and has no endpoint yet.
+ */
+export class IpamCheck {
+  readonly #needs: IpamCheckNeeds;
+  /** When each thing was first seen not to agree, by what it is. */
+  #firstSeen = new Map<string, number>();
+  #told = new Set<string>();
+  #last: Promise<unknown> = Promise.resolve();
+  #interval: NodeJS.Timeout | undefined;
+
+  constructor(needs: IpamCheckNeeds) {
+    this.#needs = needs;
+  }
+
+  /** Compares everything, by itself, from time to time, and gives back what can be. */
+  start(): void {
+    this.#interval ??= setInterval(() => void this.sweep(), intervalMs).unref();
+  }
+
+  /** Waits for what runs. */
+  async stop(): Promise<void> {
+    clearInterval(this.#interval);
+    await this.#last;
+  }
+
+  check(): Promise<CheckFinding[]> {
+    return this.#inTurn(() => this.#check());
+  }
+
+  /**
+   * Gives back what has been a leak for long enough.
+   * @throws TsnetError "store"
+   */
+  repair(): Promise<{ readonly released: readonly CheckFinding[]; readonly left: readonly CheckFinding[] }> {
+    return this.#inTurn(async () => {
+      const released = await this.#releaseAll(await this.#check());
+      return { released, left: await this.#check() };
+    });
+  }
+
+  /**
+   * As `repair`, but for what an administrator should decide: whether a swarm's leader has asked for everything again, and whether the
+   * Docker that is asked is the one that a network was made for. What is wrong besides is logged, once. An error is logged.
+   */
+  sweep(): Promise<void> {
+    return this.#inTurn(async () => {
+      try {
+        const findings = await this.#check();
+        await this.#releaseAll(findings.filter(({ kind }) => !decidedByHand.includes(kind)));
+        this.#tell(findings);
+      } catch (error) {
+        this.#needs.log.error({ error: explain(error) }, "addresses that nobody uses could not be given back");
+      }
+    });
+  }
+
+  async #check(): Promise<CheckFinding[]> {
+    const { docker, ipam, state, hostId } = this.#needs;
+    const found: CheckFinding[] = [];
+    const seen = new Map<string, number>();
+    for await (const suspicion of suspicions({ ipam, state, hostId, docker: await docker.refresh() })) {
+      const key = keyOf(suspicion);
+      const first = this.#firstSeen.get(key) ?? this.#needs.now();
+      seen.set(key, first);
+      found.push(this.#finding(suspicion, first, !this.#firstSeen.has(key)));
+    }
+    this.#firstSeen = seen;
+    return await this.#askDocker(found);
+  }
+
+  /** An endpoint's record may have been lost: what a container has is given back by nobody. */
+  async #askDocker(findings: readonly CheckFinding[]): Promise<CheckFinding[]> {
+    const due = findings.flatMap(({ kind, network, repairable }) =>
+      repairable && kind === "orphan-lease" && network !== null ? [network] : [],
+    );
+    const containers = new Map<string, ReadonlyMap<string, string> | null>();
+    for (const network of new Set(due)) containers.set(network, await this.#needs.docker.containersIn(network));
+    return findings.map((finding) => {
+      const name = containers.get(finding.network ?? "")?.get(finding.address ?? "");
+      if (name === undefined) return finding;
+      return { ...finding, text: `${finding.text}; Docker says that container ${name} has it`, repairable: false };
+    });
+  }
+
+  /** What is seen for the first time is never given back at once, however short the grace time is. */
+  #finding(suspicion: Suspicion, sinceMs: number, isNew: boolean): CheckFinding {
+    const { isLeak, ...what } = suspicion;
+    const isDue = this.#needs.now() - sinceMs >= this.#needs.graceMs;
+    return { ...what, sinceMs, repairable: isLeak && !isNew && isDue };
+  }
+
+  async #releaseAll(findings: readonly CheckFinding[]): Promise<CheckFinding[]> {
+    const released: CheckFinding[] = [];
+    for (const finding of findings) {
+      if (!finding.repairable || !(await this.#release(finding))) continue;
+      const { kind, pool, address, text } = finding;
+      this.#needs.log.warn({ kind, pool, address }, `gave back what nobody uses: ${address ?? pool}: ${text}`);
+      released.push(finding);
+    }
+    return released;
+  }
+
+  /** Gives something back if it is still what was found: whoever has it by now keeps it. */
+  async #release({ kind, pool, address, grant, network }: CheckFinding): Promise<boolean> {
+    const { ipam, state } = this.#needs;
+    if (kind === "unknown-network") return await this.#deleteNetwork(network ?? "");
+    if (address === null) return await this.#releasePool(pool);
+    if (grant === null || (network !== null && state.endpointAt(network, address) !== undefined)) return false;
+    if (kind === "stale-lease" && ![...ipam.unclaimed(pool)].some((lease) => lease.grant === grant)) return false;
+    return await ipam.releaseGrant(pool, address, grant);
+  }
+
+  async #releasePool(id: string): Promise<boolean> {
+    const { ipam, state, docker, hostId } = this.#needs;
+    const networks = await docker.refresh();
+    const pool = [...ipam.pools()].find((candidate) => candidate.id === id);
+    if (pool === undefined || !isOrphanPool(pool, { state, hostId, docker: networks })) return false;
+    await ipam.releasePool(id);
+    return true;
+  }
+
+  async #deleteNetwork(id: string): Promise<boolean> {
+    const { ipam, state, docker, deleteNetwork } = this.#needs;
+    const known = await docker.refresh();
+    const network = state.network(id);
+    const isForgotten = network !== undefined && isUnknownNetwork(network, { docker: known, state });
+    if (!isForgotten || state.endpointsOf(id).length > 0) return false;
+    const pools = [...ipam.pools()].filter((pool) => pool.network === id);
+    await deleteNetwork(id);
+    for (const pool of pools) await ipam.releasePool(pool.id);
+    return true;
+  }
+
+  /** A pool that is nearly full is told of when it happens, and not here. */
+  #tell(findings: readonly CheckFinding[]): void {
+    const due = findings.filter(
+      ({ kind, sinceMs, repairable }) =>
+        (!repairable || decidedByHand.includes(kind)) &&
+        kind !== "nearly-full" &&
+        this.#needs.now() - sinceMs >= this.#needs.graceMs,
+    );
+    for (const { kind, pool, address, text } of due.filter((finding) => !this.#told.has(keyOf(finding)))) {
+      this.#needs.log.warn({ kind, pool, address }, `addresses do not agree: ${address ?? pool}: ${text}`);
+    }
+    this.#told = new Set(due.map(keyOf));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
+
+/** A lease that is given out anew is another one. */
+const keyOf = ({ kind, pool, address, grant }: Pick<Suspicion, "kind" | "pool" | "address" | "grant">): string =>
+  [kind, pool, address, grant].join(" ");

@@ -1,0 +1,209 @@
+/** What does not agree between leases, endpoints, networks and what Docker tells. */
+import { parseHostAddress } from "../../net/cidr.ts";
+import type { DockerNetwork } from "../../plan/docker-network.ts";
+import type { Endpoint, Network } from "../../plan/network.ts";
+import type { State } from "../state.ts";
+import { Turn } from "../turn.ts";
+import type { IpamView, LeaseView, PoolView } from "./views.ts";
+
+export type FindingKind =
+  /** An address that was given out, and that no endpoint has. */
+  | "orphan-lease"
+  /** A pool that no network has, neither one of tsnet nor one that Docker knows. */
+  | "orphan-pool"
+  /** A pool that no network of tsnet has, while Docker cannot be asked. */
+  | "unattached-pool"
+  /** An address that an endpoint or a gateway has, and that is not held for it: somebody else may get it. */
+  | "missing-lease"
+  /** A network of tsnet that Docker does not know, with its subnets. */
+  | "unknown-network"
+  /** A pool that is used up by more than 80 %. */
+  | "nearly-full"
+  /** An address that a swarm's leader did not ask for again when it replayed the rest. */
+  | "stale-lease";
+
+/** Something that does not agree at this moment: it may be on its way to being so. */
+export interface Suspicion {
+  readonly kind: FindingKind;
+  /** The pool's ID. */
+  readonly pool: string;
+  /** "172.18.0.2"; null where it is about the whole pool. */
+  readonly address: string | null;
+  /** By what the address is held. */
+  readonly grant: string | null;
+  /** ID of the network that the address is held for; null where it is not about a network's address. */
+  readonly network: string | null;
+  readonly text: string;
+  /** Whether it is to be given back when it stays so. */
+  readonly isLeak: boolean;
+}
+
+/** What is compared. */
+export interface CheckedIpam extends IpamView {
+  /** The grants by which addresses ("172.18.0.2/16") are held in this network's pools. */
+  leasesAt(network: string, addresses: readonly string[]): string[];
+  /** Leases of a pool in the global address space that were not asked for again when the rest was. */
+  unclaimed(poolId: string): Iterable<LeaseView>;
+}
+
+export interface Compared {
+  readonly ipam: CheckedIpam;
+  readonly state: Pick<
+    State,
+    "network" | "networks" | "endpoint" | "endpoints" | "endpointsOf" | "endpointAt" | "removing"
+  >;
+  /** This host, as leases of pools name it that hosts share. */
+  readonly hostId: string;
+  /** null while Docker cannot be asked. */
+  readonly docker: readonly DockerNetwork[] | null;
+}
+
+/** A pool is nearly full from here on, in percent of what containers can get. */
+const nearlyFullPercent = 80n;
+
+/**
+ * Everything that does not agree, in turns. Each single comparison is made in one turn, on what there is at that moment; what is
+ * given out or taken back between two turns is in it or not.
+ */
+export async function* suspicions(compared: Compared): AsyncGenerator<Suspicion> {
+  const turn = new Turn();
+  for (const found of all(compared)) {
+    if (found !== undefined) yield found;
+    if (turn.isOver) await turn.next();
+  }
+}
+
+/** With undefined for each thing that agrees, so that a turn can end there too. */
+function* all(compared: Compared): Generator<Suspicion | undefined> {
+  const pools = [...compared.ipam.pools()];
+  for (const pool of pools) {
+    yield nearlyFull(pool);
+    const network = networkOf(pool, compared.state);
+    if (pool.addressSpace === "tsnet-global") yield* staleLeases(pool, compared);
+    else if (network === undefined) yield unattached(pool, compared);
+    else yield* orphanLeases(pool, network, compared);
+  }
+  const attached: Attached = new Map(pools.map(({ network, subnet, id }) => [`${network} ${subnet}`, id]));
+  for (const endpoint of compared.state.endpoints()) yield missingLease(endpoint, attached, compared);
+  for (const network of compared.state.networks()) {
+    yield unknownNetwork(network, attached, compared);
+    yield* missingGateways(network, attached, compared);
+  }
+}
+
+const networkOf = ({ network }: PoolView, state: Compared["state"]): Network | undefined =>
+  network === null ? undefined : state.network(network);
+
+function nearlyFull(pool: PoolView): Suspicion | undefined {
+  const usable = pool.size - pool.reserved;
+  const held = usable - pool.resting - pool.free;
+  if (usable === 0n || held * 100n < usable * nearlyFullPercent) return undefined;
+  const text = `${held} of its ${usable} addresses are held: the subnet is too small for much more`;
+  return ofPool("nearly-full", pool, text, false);
+}
+
+/** The pools of the global address space are a swarm's: what is known of them here is the leader's, and not this host's. */
+function* staleLeases(pool: PoolView, { ipam }: Compared): Generator<Suspicion> {
+  const text = "the swarm's leader did not ask for it again with the rest: its task is gone";
+  for (const lease of ipam.unclaimed(pool.id)) yield ofLease("stale-lease", lease, text, true);
+}
+
+function unattached(pool: PoolView, compared: Compared): Suspicion | undefined {
+  if (isOrphanPool(pool, compared))
+    return ofPool("orphan-pool", pool, "neither tsnet nor Docker has a network with it", true);
+  if (compared.docker !== null || isOthers(pool.hosts, compared)) return undefined;
+  const text = "no network of tsnet has it, and Docker, which may have one of another driver, cannot be asked";
+  return ofPool("unattached-pool", pool, `${text}: see TSNET_DOCKER_SOCKET`, false);
+}
+
+/** Whether a pool of this host is no network's, as far as Docker can be asked. */
+export function isOrphanPool(pool: PoolView, compared: Omit<Compared, "ipam">): boolean {
+  if (networkOf(pool, compared.state) !== undefined || isOthers(pool.hosts, compared)) return false;
+  const isOfNetwork = ({ subnets }: DockerNetwork): boolean =>
+    subnets.some(({ subnet }) => canonical(subnet) === pool.subnet);
+  return compared.docker !== null && !compared.docker.some(isOfNetwork);
+}
+
+/** Whether it is shared, and not with this host. */
+const isOthers = (hosts: readonly string[], { hostId }: Pick<Compared, "hostId">): boolean =>
+  hosts.length > 0 && !hosts.includes(hostId);
+
+/** The subnet of "172.18.0.2/16": "172.18.0.0/16". */
+function canonical(subnet: string): string {
+  try {
+    return parseHostAddress(subnet).subnet.text;
+  } catch {
+    return subnet; // of another IPAM driver
+  }
+}
+
+/** Of a swarm's networks (25 characters) Docker shows a node only those that it has containers in. */
+const isOfThisHost = (networkId: string): boolean => /^[0-9a-f]{64}$/.test(networkId);
+
+/** Docker was not answered when it removed the network, and does not ask again. */
+function unknownNetwork(network: Network, attached: Attached, compared: Compared): Suspicion | undefined {
+  if (!isUnknownNetwork(network, compared)) return undefined;
+  const [subnet = ""] = network.subnets.map(({ pool }) => pool);
+  const isUnused = compared.state.endpointsOf(network.id).length === 0;
+  const text = `network ${network.id.slice(0, 12)} is not known to Docker (any more)${isUnused ? "" : ", and has endpoints"}`;
+  return {
+    ...{ kind: "unknown-network", pool: attached.get(`${network.id} ${subnet}`) ?? subnet, address: null, grant: null },
+    ...{ network: network.id, text, isLeak: isUnused },
+  };
+}
+
+/** Whether Docker can be asked, and does not have this network. */
+export const isUnknownNetwork = ({ id }: Network, { docker, state }: Pick<Compared, "docker" | "state">): boolean =>
+  docker !== null && isOfThisHost(id) && !state.removing.has(id) && !docker.some((known) => known.id === id);
+
+/** Gateway and auxiliary addresses go with their pool. */
+function* orphanLeases(pool: PoolView, network: Network, compared: Compared): Generator<Suspicion | undefined> {
+  for (const lease of compared.ipam.leasesOf(pool.id)) {
+    const { role, restsUntilMs, hosts, identity, address } = lease;
+    const isHeld = role === "endpoint" && restsUntilMs === null && !isOthers(hosts, compared);
+    const isOrphan = isHeld && compared.state.endpointAt(network.id, address) === undefined;
+    const text = `no endpoint has it${identity === null ? "" : `; it was for ${identity}`}`;
+    yield isOrphan ? { ...ofLease("orphan-lease", lease, text, true), network: network.id } : undefined;
+  }
+}
+
+/** The IDs of pools, by "NETWORK SUBNET". */
+type Attached = ReadonlyMap<string, string>;
+
+function missingLease(endpoint: Endpoint, attached: Attached, { ipam, state }: Compared): Suspicion | undefined {
+  const { id, network, addresses, leases } = endpoint;
+  if (leases.length === 0 || state.removing.has(id)) return undefined;
+  const held = ipam.leasesAt(network, addresses);
+  if (leases.every((grant) => held.includes(grant))) return undefined;
+  const [address = ""] = addresses;
+  const subnet = canonical(address);
+  const text = `endpoint ${id.slice(0, 12)} has ${addresses.join(" and ")}, not all of which is held for it`;
+  return missing(attached.get(`${network} ${subnet}`) ?? subnet, address, `${text}: connect its container anew`);
+}
+
+function* missingGateways(
+  network: Network,
+  attached: Attached,
+  { ipam, state }: Compared,
+): Generator<Suspicion | undefined> {
+  if (state.removing.has(network.id)) return;
+  for (const { pool: subnet, gateway } of network.subnets) {
+    const pool = attached.get(`${network.id} ${subnet}`);
+    if (gateway === null || pool === undefined || ipam.leasesAt(network.id, [gateway]).length > 0) continue;
+    yield missing(pool, gateway, `the gateway of network ${network.id.slice(0, 12)} is not held`);
+  }
+}
+
+const missing = (pool: string, address: string, text: string): Suspicion => ({
+  ...{ kind: "missing-lease", pool, address: address.split("/")[0] ?? "", grant: null, network: null, text },
+  isLeak: false,
+});
+
+const ofPool = (kind: FindingKind, { id }: PoolView, text: string, isLeak: boolean): Suspicion => ({
+  ...{ kind, pool: id, address: null, grant: null, network: null, text, isLeak },
+});
+
+const ofLease = (kind: FindingKind, lease: LeaseView, text: string, isLeak: boolean): Suspicion => ({
+  ...{ kind, pool: lease.pool, address: lease.address, grant: lease.grant, network: null, text },
+  isLeak,
+});

@@ -1,0 +1,60 @@
+/** Who holds the addresses of a pool, counted: for the one who wonders where they have gone. */
+import type { Lease } from "./lease.ts";
+
+/** Names of swarm's tasks: "web.1.TASK", or "web.NODE.TASK" for a service that runs everywhere; their IDs have 25 characters. */
+const taskName = /\.(?:\d+|[0-9a-z]{25})\.[0-9a-z]{25}$/;
+
+export class Holders {
+  readonly #counts = new Map<string, number>();
+
+  add(lease: Lease): void {
+    const key = keyOf(lease);
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
+  }
+
+  remove(lease: Lease): void {
+    const key = keyOf(lease);
+    const count = (this.#counts.get(key) ?? 0) - 1;
+    if (count > 0) this.#counts.set(key, count);
+    else this.#counts.delete(key);
+  }
+
+  /** Groups with how many each holds. */
+  entries(): IterableIterator<[group: string, count: number]> {
+    return this.#counts.entries();
+  }
+}
+
+/** So many groups are named. */
+const named = 3;
+
+/** Those that hold most of these pools, as in "web 12, gateway 1". */
+export function largestHolders(pools: readonly Holders[]): string {
+  const sums = new Map<string, number>();
+  for (const holders of pools)
+    for (const [key, count] of holders.entries()) sums.set(key, (sums.get(key) ?? 0) + count);
+  let largest: [group: string, count: number][] = [];
+  for (const entry of sums) {
+    if (largest.length === named && entry[1] <= (largest.at(-1)?.[1] ?? 0)) continue;
+    largest = [...largest, entry].sort((a, b) => b[1] - a[1]).slice(0, named);
+  }
+  return largest.map(([group, count]) => `${group.replace(/^name:/, "")} ${count}`).join(", ");
+}
+
+/** An identity without a task's number is the text that the lease has anyway. */
+function keyOf({ role, identity, hosts }: Lease): string {
+  if (role === "gateway") return "gateway";
+  if (role === "auxiliary") return "auxiliary addresses";
+  if (hosts[0] !== undefined) return `host ${hosts[0]}`;
+  if (identity === null || !identity.startsWith("name:")) return "containers without a name";
+  return identity.replace(taskName, "");
+}
+
+/** Who holds an address, as in "container web". */
+export function holderOf({ role, identity, hosts }: Lease): string {
+  const host = hosts.length > 0 ? ` of host ${hosts.join(", ")}` : "";
+  if (role === "gateway") return `the gateway${host}`;
+  if (role === "auxiliary") return `an auxiliary address${host}`;
+  if (identity === null) return `a container${host}`;
+  return `container ${identity.replace(/^name:/, "").replace(/^mac:/, "with MAC address ")}${host}`;
+}

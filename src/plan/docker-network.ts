@@ -1,0 +1,21 @@
+/** A network as Docker tells of it, whoever made it. Texts are as Docker writes them. */
+export interface DockerNetwork {
+  readonly id: string;
+  readonly name: string;
+  /** "bridge", "macvlan", "overlay", "tsnet:latest". */
+  readonly driver: string;
+  /** "default", "tsnet". */
+  readonly ipamDriver: string;
+  /** `--ipam-opt`. */
+  readonly ipamOptions: Readonly<Record<string, string>>;
+  readonly subnets: readonly DockerSubnet[];
+}
+
+export interface DockerSubnet {
+  /** "172.18.0.0/16". */
+  readonly subnet: string;
+  /** "172.18.0.1", null for none. */
+  readonly gateway: string | null;
+  /** "172.18.0.5". */
+  readonly auxiliary: readonly string[];
+}

@@ -1,0 +1,60 @@
+/** The admin socket in a directory of its own, on reports that a test gives. */
+import { get, type Server } from "node:http";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { type AdminNeeds, createAdminApp } from "../../src/api/admin.ts";
+import { listen } from "../../src/api/server.ts";
+import { removeDirectory } from "./scratch.ts";
+import { scratchDirectory } from "./wire.ts";
+
+export const log: AdminNeeds["log"] = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+const notAsked = (): never => {
+  throw new Error("not asked");
+};
+
+/** Reports that must not be asked. */
+export const nothing: Pick<AdminNeeds, "report" | "ipam"> = {
+  report: { ports: notAsked, firewall: notAsked, explain: notAsked },
+  ipam: { pools: notAsked, leases: notAsked, check: notAsked, repair: notAsked },
+};
+
+/** For a `describe`: each test has a socket of its own, which it opens. */
+export function useAdmin() {
+  let directory = "";
+  let server: Server | undefined;
+  const socket = (): string => join(directory, "tsnet", "admin.sock");
+
+  /** @param given the reports that may be asked */
+  async function open(given: Partial<typeof nothing>, ready: Promise<void> = Promise.resolve()): Promise<void> {
+    server = await listen(createAdminApp({ ...nothing, ...given, ready, log }), socket(), "TSNET_ADMIN_SOCKET");
+  }
+
+  /** @throws Error if the answer is broken off */
+  const read = (path: string): Promise<{ status: number; text: string }> =>
+    new Promise((resolve, reject) => {
+      get({ socketPath: socket(), path, agent: false }, (response) => {
+        text(response).then((body) => resolve({ status: response.statusCode ?? 0, text: body }), reject);
+      }).on("error", reject);
+    });
+  const ask = async (path: string): Promise<{ status: number; body: unknown }> => {
+    const answer = await read(path);
+    return { status: answer.status, body: JSON.parse(answer.text) };
+  };
+
+  beforeEach(async () => {
+    directory = await scratchDirectory();
+  });
+  afterEach(async () => {
+    server?.closeAllConnections();
+    await new Promise((resolve) => (server === undefined ? resolve(undefined) : server.close(resolve)));
+    server = undefined;
+    removeDirectory(directory);
+  });
+
+  const opened = (): Server => {
+    if (server === undefined) throw new Error("the test has not opened the admin socket");
+    return server;
+  };
+  return { open, read, ask, socket, directory: () => directory, server: opened };
+}

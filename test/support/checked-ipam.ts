@@ -1,0 +1,75 @@
+/** Pools and leases for the tests of the check: in memory, and as simple as can be. */
+import type { CheckedIpam } from "../../src/driver/ipam/findings.ts";
+import type { Lease } from "../../src/driver/ipam/lease.ts";
+import type { LeaseView, PoolView } from "../../src/driver/ipam/views.ts";
+import { parseCidr } from "../../src/net/cidr.ts";
+
+export const heldLease: Lease = {
+  ...{ grant: "g", role: "endpoint", identity: null, sinceMs: 0, hosts: [], restsUntilMs: null },
+};
+
+export class FakeIpam implements CheckedIpam {
+  readonly #pools = new Map<string, PoolView>();
+  readonly #leases = new Map<string, Map<string, Lease>>();
+  readonly stale = new Set<string>();
+  /** Called before an address is given back. */
+  beforeRelease: () => void = () => {};
+
+  addPool(subnet: string, values: Partial<PoolView> = {}): string {
+    const addressSpace = values.addressSpace ?? "tsnet-local";
+    const id = `${addressSpace}/${subnet}`;
+    const counts = { size: 256n, reserved: 2n, used: 0n, resting: 0n, free: 254n };
+    const { family } = parseCidr(subnet);
+    this.#pools.set(id, {
+      id,
+      addressSpace,
+      family,
+      subnet,
+      subPool: null,
+      network: null,
+      hosts: [],
+      ...counts,
+      ...values,
+    });
+    this.#leases.set(id, new Map());
+    return id;
+  }
+
+  hold(pool: string, address: string, values: Partial<Lease> = {}): void {
+    this.#leases.get(pool)?.set(address, { ...heldLease, grant: `grant of ${address}`, ...values });
+  }
+
+  /** "172.18.0.2", and "172.18.0.0/16" for a pool. */
+  held(): string[] {
+    return [...this.#leases].flatMap(([id, leases]) => [this.#pools.get(id)?.subnet ?? "", ...leases.keys()]);
+  }
+
+  *pools(): Iterable<PoolView> {
+    yield* this.#pools.values();
+  }
+
+  *leasesOf(pool: string): Iterable<LeaseView> {
+    for (const [address, lease] of this.#leases.get(pool) ?? []) yield { ...lease, pool, address };
+  }
+
+  *unclaimed(pool: string): Iterable<LeaseView> {
+    for (const lease of this.leasesOf(pool)) if (this.stale.has(lease.address)) yield lease;
+  }
+
+  leasesAt(network: string, addresses: readonly string[]): string[] {
+    const pools = [...this.#pools.values()].filter((pool) => pool.network === network);
+    const texts = addresses.map((address) => address.split("/")[0] ?? "");
+    return pools.flatMap(({ id }) => texts.flatMap((text) => this.#leases.get(id)?.get(text)?.grant ?? []));
+  }
+
+  async releaseGrant(pool: string, address: string, grant: string): Promise<boolean> {
+    this.beforeRelease();
+    if (this.#leases.get(pool)?.get(address)?.grant !== grant) return false;
+    return this.#leases.get(pool)?.delete(address) ?? false;
+  }
+
+  async releasePool(id: string): Promise<void> {
+    this.#pools.delete(id);
+    this.#leases.delete(id);
+  }
+}
