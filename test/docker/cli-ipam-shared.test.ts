@@ -61,22 +61,24 @@ withEtcd("the command tsnet ipam on Docker hosts that share a pool", () => {
       (await rowsOf(host, "ipam show lan"))
         .slice(3, 6)
         .map(([address = "", holder = "", , where = ""]) => [address, holder, where]);
+    const nameOf = async (host: Host) => (await host.sh("hostname")).trim();
+    const [a, b] = [`${await nameOf(alpha())} (alpha)`, `${await nameOf(beta)} (beta)`];
     for (const [host, holders] of [
-      [alpha(), ["one", "host beta"]],
-      [beta, ["host alpha", "two"]],
+      [alpha(), ["one", `host ${b}`]],
+      [beta, [`host ${a}`, "two"]],
     ] as const) {
       // a host sees what another one did a moment later
       await until("both hosts have the pool", 5_000, async () => (await rowsOf(host, "ipam"))[1]?.[4] === "3");
       expect(await rowsOf(host, "ipam")).to.deep.include(pool);
       expect(await held(host)).to.deep.equal([
-        ["10.90.0.1", "gateway", "alpha, beta"],
-        [first, holders[0], "alpha"],
-        [second, holders[1], "beta"],
+        ["10.90.0.1", "gateway", `${a}, ${b}`],
+        [first, holders[0], a],
+        [second, holders[1], b],
       ]);
     }
     await removeAll(beta);
     await expectNothingLeft(beta);
     await until("beta is gone from it", 5_000, async () => (await rowsOf(alpha(), "ipam"))[1]?.[2] === "1");
-    expect(await held(alpha())).to.deep.include(["10.90.0.1", "gateway", "alpha"]);
+    expect(await held(alpha())).to.deep.include(["10.90.0.1", "gateway", a]);
   });
 });

@@ -17,7 +17,7 @@ export interface PoolAnswer {
   readonly subPool: string | null;
   /** Full ID of the network that has its addresses from here; null where tsnet does not know it. */
   readonly network: string | null;
-  /** IDs of the hosts that use it, if hosts share it. */
+  /** The hosts that use it, if hosts share it: "web-1 (4f2a90c1d2e3)", name and ID. */
   readonly hosts: readonly string[];
   /** Addresses of the range. */
   readonly size: string;
@@ -47,7 +47,7 @@ export interface LeaseAnswer {
   readonly endpoint: string | null;
   /** When it was given out; null where that is not known. */
   readonly since: string | null;
-  /** IDs of the hosts that hold it, in a pool that hosts share. */
+  /** The hosts that hold it, in a pool that hosts share: as above. */
   readonly hosts: readonly string[];
   /** Until when a released address is kept from others; null while it is held. */
   readonly restsUntil: string | null;

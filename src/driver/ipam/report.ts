@@ -29,7 +29,7 @@ export interface Checker {
 }
 
 export interface IpamReportNeeds {
-  readonly ipam: Pick<IpamView, "pools" | "leasesOf">;
+  readonly ipam: Pick<IpamView, "pools" | "leasesOf"> & { callHost(id: string): string };
   readonly state: Pick<State, "endpointAt">;
   readonly checker: Checker;
 }
@@ -43,7 +43,8 @@ export class IpamReport {
   }
 
   pools(): IpamAnswer {
-    return { pools: [...this.#needs.ipam.pools()].map(poolAnswer) };
+    const { ipam } = this.#needs;
+    return { pools: [...ipam.pools()].map((pool) => poolAnswer(pool, (id) => ipam.callHost(id))) };
   }
 
   /**
@@ -57,7 +58,8 @@ export class IpamReport {
     let part: LeaseAnswer[] = [];
     const turn = new Turn();
     for (const lease of ipam.leasesOf(poolId)) {
-      part.push(leaseAnswer(lease, endpointOf(lease, pool, state)));
+      const hosts = lease.hosts.map((id) => ipam.callHost(id));
+      part.push({ ...leaseAnswer(lease), hosts, endpoint: endpointOf(lease, pool, state) });
       if (!turn.isOver) continue;
       yield part;
       part = [];
@@ -94,14 +96,14 @@ function endpointOf(lease: LeaseView, { network }: PoolView, state: IpamReportNe
   return state.endpointAt(network, lease.address)?.id ?? null;
 }
 
-const poolAnswer = (pool: PoolView): PoolAnswer => ({
+const poolAnswer = (pool: PoolView, callHost: (id: string) => string): PoolAnswer => ({
   id: pool.id,
   addressSpace: pool.addressSpace,
   family: pool.family,
   subnet: pool.subnet,
   subPool: pool.subPool,
   network: pool.network,
-  hosts: pool.hosts,
+  hosts: pool.hosts.map(callHost),
   size: `${pool.size}`,
   reserved: `${pool.reserved}`,
   used: `${pool.used}`,
@@ -116,13 +118,11 @@ function usePercent({ size, reserved, resting, free }: PoolView): number {
   return usable > 0n ? Number((usable - resting - free) * 100n) / Number(usable) : 0;
 }
 
-const leaseAnswer = (lease: LeaseView, endpoint: string | null): LeaseAnswer => ({
+const leaseAnswer = (lease: LeaseView): Omit<LeaseAnswer, "hosts" | "endpoint"> => ({
   address: lease.address,
   role: lease.role,
   identity: lease.identity,
-  endpoint,
   since: isoTime(lease.sinceMs),
-  hosts: lease.hosts,
   restsUntil: isoTime(lease.restsUntilMs),
 });
 

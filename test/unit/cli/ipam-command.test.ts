@@ -29,6 +29,7 @@ describe("the command tsnet ipam", () => {
         ipam: {
           pools: () => [poolViewOf()],
           leasesOf: (id) => leases.filter(({ pool }) => pool === id),
+          callHost: (id) => id,
         },
         state: { endpointAt: (_network, address) => (address === "172.18.0.2" ? endpoint : undefined) },
         checker: {

@@ -15,7 +15,11 @@ interface Values {
 function reportOf({ pools = [poolViewOf()], leases = [], checker = {} }: Values): IpamReport {
   const endpoint = endpointOf({ addresses: ["172.18.0.2/24"] });
   return new IpamReport({
-    ipam: { pools: () => pools, leasesOf: (id) => [...leases].filter(({ pool }) => pool === id) },
+    ipam: {
+      pools: () => pools,
+      leasesOf: (id) => [...leases].filter(({ pool }) => pool === id),
+      callHost: (id) => `name of ${id}`,
+    },
     state: {
       endpointAt: (network, address) =>
         network === endpoint.network && address === "172.18.0.2" ? endpoint : undefined,
@@ -78,7 +82,7 @@ describe("the report of what a pool has given out", () => {
     ["an auxiliary address", {}, { role: "auxiliary" }, { role: "auxiliary" }],
     ["an address that rests", {}, { restsUntilMs: 1000 }, { restsUntil: "1970-01-01T00:00:01.000Z" }],
     ["a pool without a network", { network: null }, {}, {}],
-    ["an address of nobody here", {}, { address: "172.18.0.3", hosts: ["h2"] }, { hosts: ["h2"] }],
+    ["an address of nobody here", {}, { address: "172.18.0.3", hosts: ["h2"] }, { hosts: ["name of h2"] }],
     ["one from before times were recorded", {}, { address: "172.18.0.3", sinceMs: 0 }, { since: null }],
   ];
   for (const [title, pool, lease, answer] of nobody) {
