@@ -1,8 +1,11 @@
 /** Who holds the addresses of a pool, counted: for the one who wonders where they have gone. */
 import type { Lease } from "./lease.ts";
 
-/** Names of swarm's tasks: "web.1.TASK", or "web.NODE.TASK" for a service that runs everywhere; their IDs have 25 characters. */
-const taskName = /\.(?:\d+|[0-9a-z]{25})\.[0-9a-z]{25}$/;
+/**
+ * How the containers of one service are told apart. Swarm's tasks: "web.1.TASK", or "web.NODE.TASK" for a service that runs
+ * everywhere, with IDs of 25 characters; Compose's containers: "shop-web-1", before its version 2 "shop_web_1".
+ */
+const ordinal = /(?:\.(?:\d+|[0-9a-z]{25})\.[0-9a-z]{25}|[-_]\d+)$/;
 
 export class Holders {
   readonly #counts = new Map<string, number>();
@@ -41,13 +44,14 @@ export function largestHolders(pools: readonly Holders[]): string {
   return largest.map(([group, count]) => `${group.replace(/^name:/, "")} ${count}`).join(", ");
 }
 
-/** An identity without a task's number is the text that the lease has anyway. */
+/** A name that only one container can have is no group: a full pool would have as many as addresses. */
 function keyOf({ role, identity, hosts }: Lease): string {
   if (role === "gateway") return "gateway";
   if (role === "auxiliary") return "auxiliary addresses";
   if (hosts[0] !== undefined) return `host ${hosts[0]}`;
   if (identity === null || !identity.startsWith("name:")) return "containers without a name";
-  return identity.replace(taskName, "");
+  const group = identity.replace(ordinal, "");
+  return group === identity ? "other containers" : group;
 }
 
 /** Who holds an address, as in "container web". */
