@@ -31,7 +31,7 @@ import { State } from "./driver/state.ts";
 import { explain } from "./errors.ts";
 import { KernelClient } from "./kernel/kernel-client.ts";
 import { Observer } from "./kernel/observer.ts";
-import { EtcdStore } from "./store/etcd-store.ts";
+import type { EtcdStore } from "./store/etcd-store.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
 
 /** Where the state is: on this host, and what hosts share in etcd, if they do. */
@@ -109,10 +109,11 @@ const resolvConf = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 const machineId = async (): Promise<string> =>
   (await readFile("/etc/machine-id", "utf8").catch(() => hostname())).trim();
 
-/** Etcd is not asked yet: it may be away, and nothing here waits for it. */
+/** Etcd is not asked yet: it may be away, and nothing here waits for it. Without it, its modules (TLS) take no memory. */
 async function openEtcd({ etcd }: Config, log: Logger): Promise<EtcdStore | undefined> {
   if (etcd === null) return undefined;
   const fields = { endpoints: etcd.endpoints };
+  const { EtcdStore } = await import("./store/etcd-store.ts");
   return EtcdStore.open(etcd, {
     report: (trouble) => {
       if (trouble === null) log.info(fields, "etcd can be reached again");
@@ -164,14 +165,12 @@ async function main(): Promise<void> {
     log.info({ signal }, "stopping; running containers keep their network");
     adminServer.close();
     adminServer.closeAllConnections();
-    await closeServer(server);
-    await driver.ipamCheck.stop();
+    await Promise.all([closeServer(server), driver.ipamCheck.stop()]);
     await driver.docker.stop();
     await driver.reconciler.stop();
     await driver.flows.idle();
     await driver.removals.flush();
-    await driver.ipam.close();
-    await etcd?.close();
+    await Promise.all([driver.ipam.close(), etcd?.close()]);
     await store.close();
     await kernel.close();
     process.exit(0);

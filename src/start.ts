@@ -11,7 +11,13 @@ import { join } from "node:path";
 const root = join(import.meta.dirname, "..");
 const cache = join(root, "node_modules/.cache/tsnet");
 const stampFile = join(cache, "stamp");
-const flags = ["--max-semi-space-size=1", "--disable-warning=ExperimentalWarning"];
+/** Without Maglev, whose working memory malloc does not give back, and with less garbage left lying: 27 MB instead of 120 after 100,000 requests. */
+const flags = [
+  "--max-semi-space-size=1",
+  "--optimize-for-size",
+  "--no-maglev",
+  "--disable-warning=ExperimentalWarning",
+];
 const env = { ...process.env, NODE_COMPILE_CACHE: cache, MALLOC_ARENA_MAX: "1" };
 
 /** Changes with every module, and with Node. */

@@ -14,10 +14,15 @@ export interface ErrorAnswer {
  */
 export function errorAnswer(method: string, error: unknown): ErrorAnswer {
   const status = malformedStatus(error);
-  const text = status === undefined ? explain(error) : `${method}: ${malformedText(error)}`;
+  const text = shorten(status === undefined ? explain(error) : `${method}: ${malformedText(error)}`);
   if (method.startsWith("IpamDriver.")) return { status: 200, body: { Error: text }, text };
   return { status: status ?? 200, body: { Err: text }, text };
 }
+
+/** Nobody reads more; what a request had in it is repeated in many an error. */
+const longest = 4096;
+
+const shorten = (text: string): string => (text.length > longest ? `${text.slice(0, longest)}…` : text);
 
 /** The status for a request that could not be read; undefined for an error of another kind. */
 function malformedStatus(error: unknown): number | undefined {
@@ -28,6 +33,8 @@ function malformedStatus(error: unknown): number | undefined {
 
 function malformedText(error: unknown): string {
   const { type, message, limit } = error as { type?: string; message?: string; limit?: number };
-  if (type === "entity.too.large") return `the body is larger than ${Number(limit) / 2 ** 20} MiB`;
+  if (type === "entity.too.large") return `the body is larger than ${formatSize(Number(limit))}`;
   return String(message);
 }
+
+const formatSize = (bytes: number): string => (bytes < 2 ** 20 ? `${bytes / 1024} KiB` : `${bytes / 2 ** 20} MiB`);

@@ -31,6 +31,12 @@ export const optionalText = z
   .nullish()
   .transform((text) => text ?? "");
 
+/** "172.18.0.2", canonical; "" where Docker sends none. */
+export const optionalIp = optionalText.pipe(parsed((text) => (text === "" ? "" : parseIp(text).text)));
+
+/** Docker keeps it as it got it. */
+export const poolId = z.string().min(1, "expected the ID of a pool");
+
 /** As `shape`, or null where Docker sends nothing or "". */
 export const orNone = <T>(shape: z.ZodType<T>) =>
   z.union([z.literal("").transform(() => null), z.null(), shape]).optional();

@@ -22,21 +22,25 @@ export interface Drivers {
 export interface Method {
   /** Whether it can be answered before the state is restored. */
   readonly isImmediate: boolean;
-  /** Whether its body has the container's published ports, so that it may be large. */
-  readonly carriesPorts?: boolean;
+  /** The largest body that it takes; 1 MiB if left out. */
+  readonly bodyLimitBytes?: number;
   /** @param overdue aborted when the request has been answered with a timeout */
   readonly run: (body: unknown, overdue: AbortSignal) => Promise<object>;
 }
 
+/** A subnet or an address, and some options: 1 MiB of tiny ones would take 100 ms to be understood, and hold everybody up. */
+const small = (base: Method): Method => ({ ...base, bodyLimitBytes: 16 * 1024 });
+
 /** A method without arguments, whose answer does not depend on any state: its body is empty. */
-const constant = (answer: object): Method => ({ isImmediate: true, run: async () => answer });
+const constant = (answer: object): Method => small({ isImmediate: true, run: async () => answer });
 
 const method = <T>(shape: z.ZodType<T>, run: (request: T, overdue: AbortSignal) => Promise<unknown>): Method => ({
   isImmediate: false,
   run: async (body, overdue) => ((await run(parseBody(shape, body), overdue)) ?? {}) as object,
 });
 
-const withPorts = (base: Method): Method => ({ ...base, carriesPorts: true });
+/** A container may publish all 65,535 ports: 8 MiB of them. */
+const withPorts = (base: Method): Method => ({ ...base, bodyLimitBytes: 16 * 1024 * 1024 });
 
 /** A static route without a next hop: moby, daemon/libnetwork/types, CONNECTED. */
 const connected = 1;
@@ -103,26 +107,30 @@ function endpointMethods({ endpoints }: Drivers): Record<string, Method> {
 
 function ipamMethods({ ipam, requiresMacAddress }: Drivers): Record<string, Method> {
   return {
-    "IpamDriver.GetCapabilities": {
+    "IpamDriver.GetCapabilities": small({
       isImmediate: true,
       run: async () => {
         ipam.newEpoch();
         return { RequiresMACAddress: requiresMacAddress, RequiresRequestReplay: false };
       },
-    },
+    }),
     "IpamDriver.GetDefaultAddressSpaces": constant({
       LocalDefaultAddressSpace: addressSpaces.local,
       GlobalDefaultAddressSpace: addressSpaces.global,
     }),
-    "IpamDriver.RequestPool": method(requests.requestPool, async (request) => {
-      const { poolId, pool, data } = await ipam.requestPool(request);
-      return { PoolID: poolId, Pool: pool, Data: data };
-    }),
-    "IpamDriver.ReleasePool": method(requests.releasePool, ({ poolId }) => ipam.releasePool(poolId)),
-    "IpamDriver.RequestAddress": method(requests.requestAddress, async (request) => {
-      const { address, data } = await ipam.requestAddress(request);
-      return { Address: address, Data: data };
-    }),
-    "IpamDriver.ReleaseAddress": method(requests.releaseAddress, (request) => ipam.releaseAddress(request)),
+    "IpamDriver.RequestPool": small(
+      method(requests.requestPool, async (request) => {
+        const { poolId, pool, data } = await ipam.requestPool(request);
+        return { PoolID: poolId, Pool: pool, Data: data };
+      }),
+    ),
+    "IpamDriver.ReleasePool": small(method(requests.releasePool, ({ poolId }) => ipam.releasePool(poolId))),
+    "IpamDriver.RequestAddress": small(
+      method(requests.requestAddress, async (request) => {
+        const { address, data } = await ipam.requestAddress(request);
+        return { Address: address, Data: data };
+      }),
+    ),
+    "IpamDriver.ReleaseAddress": small(method(requests.releaseAddress, (request) => ipam.releaseAddress(request))),
   };
 }

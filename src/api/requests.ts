@@ -6,8 +6,10 @@ import {
   id,
   mac,
   networkOptions,
+  optionalIp,
   optionalText,
   orNone,
+  poolId,
   sandboxOptions,
   subnets,
 } from "./fields.ts";
@@ -102,12 +104,12 @@ export const requestPool = z
     v6: V6 ?? false,
   }));
 
-export const releasePool = z.object({ PoolID: z.string().min(1) }).transform(({ PoolID }) => ({ poolId: PoolID }));
+export const releasePool = z.object({ PoolID: poolId }).transform(({ PoolID }) => ({ poolId: PoolID }));
 
 export const requestAddress = z
-  .object({ PoolID: z.string().min(1), Address: optionalText, Options: dictionary(z.string()) })
+  .object({ PoolID: poolId, Address: optionalIp, Options: dictionary(z.string()) })
   .transform(({ PoolID, Address, Options }) => ({ poolId: PoolID, address: Address, options: Options }));
 
 export const releaseAddress = z
-  .object({ PoolID: z.string().min(1), Address: optionalText })
+  .object({ PoolID: poolId, Address: optionalIp })
   .transform(({ PoolID, Address }) => ({ poolId: PoolID, address: Address }));

@@ -12,9 +12,8 @@ import { parseJson } from "./parse.ts";
 /** Each request is answered within this time: dockerd itself may wait for ever (engine-contract, fact 6). */
 const defaultDeadlineMs = 10_000;
 
-/** A container may publish all 65,535 ports: 8 MiB of them. Everything else is small. */
-const bodyLimitBytes = 1024 * 1024;
-const portsLimitBytes = 16 * bodyLimitBytes;
+/** Of a method that says nothing else. */
+const defaultBodyLimitBytes = 1024 * 1024;
 
 /** What the server needs. */
 export interface ServerNeeds {
@@ -32,7 +31,7 @@ export function createApp({ methods, ready, log, deadlineMs = defaultDeadlineMs 
   app.disable("x-powered-by");
   app.disable("etag");
   for (const [name, method] of Object.entries(methods)) {
-    const limit = method.carriesPorts ? portsLimitBytes : bodyLimitBytes;
+    const limit = method.bodyLimitBytes ?? defaultBodyLimitBytes;
     // Not express.json, which takes an empty body for {}: dockerd repeats a call without its body (engine-contract, fact 5).
     app.post(`/${name}`, express.text({ type: () => true, limit }), async (request, response) => {
       const startedAt = performance.now();

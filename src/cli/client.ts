@@ -1,5 +1,7 @@
 /** JSON over HTTP on a unix socket, and what to do if nobody answers. */
-import { request } from "node:http";
+
+/** Not imported: as a module, node:http has all of its exports at once, WebSocket among them, which takes 25 ms. */
+const { request } = process.getBuiltinModule("node:http");
 
 /** The plugin answers within this time, or not at all. */
 const timeoutMs = 10_000;

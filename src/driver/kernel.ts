@@ -1,4 +1,11 @@
-import type { Observed, ObservedCounters, ObservedFirewall, ObservedForward, ObservedLink } from "../plan/observed.ts";
+import type {
+  Observed,
+  ObservedCounters,
+  ObservedFirewall,
+  ObservedForward,
+  ObservedLink,
+  ObservedRoutes,
+} from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
 
 /** A block of consecutive ports of this host that is held against everybody else (DESIGN.md, D14). */
@@ -39,8 +46,11 @@ export interface Kernel {
    * @throws TsnetError "kernel" or "conflict", whose message begins with the operation and its object, and which keeps the errno
    */
   apply(ops: readonly Op[]): Promise<void>;
-  /** Links, addresses and routes of the host's namespace. */
-  observe(): Promise<Observed>;
+  /**
+   * Links and addresses of the host's namespace, and its unicast routes: those that go out by bridges, or all of them. There may be
+   * 100,000, which would keep the main thread for a tenth of a second: nothing that comes again and again may ask for all.
+   */
+  observe(routes?: ObservedRoutes): Promise<Observed>;
   /**
    * All that the host's namespace routes, in any table, or drops, and the subnets of its addresses. One text, as 100,000 objects
    * would keep the main thread for a tenth of a second; a line is "DESTINATION KIND TABLE LINK", and the link's name is empty where

@@ -58,7 +58,7 @@ export class Report {
   /** @throws TsnetError "invalid" for an address that is nobody's here, "kernel" */
   async explain(query: ExplainQuery): Promise<ExplainAnswer> {
     const { state, kernel, observeRules, mark } = this.#needs;
-    const [rules, observed] = await Promise.all([observeRules(), kernel.observe()]);
+    const [rules, observed] = await Promise.all([observeRules(), kernel.observe("all")]);
     const networks = new Map([...state.networks()].map((network) => [network.id, network]));
     const endpoints = await this.#endpointsOf(query);
     return explainPort(query, { networks, endpoints, ...rules, observed, mark });

@@ -1,4 +1,4 @@
-import type { Observed, ObservedFirewall, ObservedForward, ObservedLink } from "../plan/observed.ts";
+import type { Observed, ObservedFirewall, ObservedForward, ObservedLink, ObservedRoutes } from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
 import { apply } from "./apply.ts";
 import type { KernelChange } from "./change.ts";
@@ -48,8 +48,8 @@ export class KernelCalls {
     return apply(ops, { links: this.#links, nft: this.#nft, conntrack: this.#conntrack, forward });
   }
 
-  observe(): Observed {
-    return observe(this.#rtnetlink);
+  observe(routes: ObservedRoutes): Observed {
+    return observe(this.#rtnetlink, routes);
   }
 
   observeRouted(): string {

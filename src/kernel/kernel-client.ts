@@ -1,5 +1,12 @@
 import { TsnetError } from "../errors.ts";
-import type { Observed, ObservedCounters, ObservedFirewall, ObservedForward, ObservedLink } from "../plan/observed.ts";
+import type {
+  Observed,
+  ObservedCounters,
+  ObservedFirewall,
+  ObservedForward,
+  ObservedLink,
+  ObservedRoutes,
+} from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
 import type { KernelCalls, KernelSettings } from "./calls.ts";
 import type { KernelChange } from "./change.ts";
@@ -58,8 +65,8 @@ export class KernelClient {
     return this.#kernel.call("apply", ops);
   }
 
-  observe(): Promise<Observed> {
-    return this.#kernel.call("observe");
+  observe(routes: ObservedRoutes = "of bridges"): Promise<Observed> {
+    return this.#kernel.call("observe", routes);
   }
 
   observeRouted(): Promise<string> {

@@ -1,6 +1,6 @@
 import { statfsSync } from "node:fs";
 import { TsnetError } from "../errors.ts";
-import type { Observed } from "../plan/observed.ts";
+import type { Observed, ObservedRoutes } from "../plan/observed.ts";
 import type { Rtnetlink } from "./netlink/rtnetlink.ts";
 import { fileError, readSysctl } from "./sysctl.ts";
 
@@ -11,11 +11,12 @@ const nsfsMagic = 0x6e736673;
  * Links, addresses and routes of the namespace of the socket, one after another: a link that comes or goes meanwhile may be in
  * one of the lists only.
  */
-export const observe = (rtnetlink: Rtnetlink): Observed => ({
-  links: rtnetlink.listLinks(),
-  addresses: rtnetlink.listAddresses(),
-  routes: rtnetlink.listRoutes(),
-});
+export function observe(rtnetlink: Rtnetlink, routes: ObservedRoutes): Observed {
+  const links = rtnetlink.listLinks();
+  const bridges = new Set(links.flatMap(({ kind, index }) => (kind === "bridge" ? [index] : [])));
+  const isWanted = routes === "all" ? () => true : (link: number): boolean => bridges.has(link);
+  return { links, addresses: rtnetlink.listAddresses(), routes: rtnetlink.listRoutes(isWanted) };
+}
 
 /** Those of these files that are namespaces. What is left of one after its unmount is an empty ordinary file. */
 export const observeSandboxes = (paths: readonly string[]): string[] => paths.filter(isNamespace);

@@ -17,9 +17,9 @@ export class OffsetMap<T> {
     this.#values.delete(keyOf(offset));
   }
 
-  /** In the order in which they were put. */
-  offsets(): bigint[] {
-    return Array.from(this.#values.keys(), BigInt);
+  /** In the order in which they were put. What changes meanwhile may be in it or not. */
+  *offsets(): Generator<bigint> {
+    for (const key of this.#values.keys()) yield BigInt(key);
   }
 }
 

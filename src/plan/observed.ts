@@ -39,6 +39,9 @@ export interface ObservedRoute {
   readonly protocol: number;
 }
 
+/** Which routes are observed: those whose output link is a bridge, or all. */
+export type ObservedRoutes = "of bridges" | "all";
+
 /** Everything that the reconciler compares with the records, but for the firewall. */
 export interface Observed {
   readonly links: readonly ObservedLink[];

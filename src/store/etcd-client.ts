@@ -32,7 +32,10 @@ export type Body = any;
 export class EtcdClient {
   readonly #options: EtcdClientOptions;
   readonly #endpoints: readonly EtcdEndpoint[];
+  /** The latest of etcd's that was heard of. */
+  revision = 0n;
   #preferred = 0;
+  #isClosed = false;
   #token: Promise<string | null> | undefined;
 
   constructor(options: EtcdClientOptions) {
@@ -55,9 +58,16 @@ export class EtcdClient {
 
   /** @throws TsnetError "store", which says whether something may have been changed */
   async call(path: string, body: object, options: CallOptions): Promise<Body> {
-    return await this.#inWords(options.isRead, () =>
+    const answer = await this.#inWords(options.isRead, () =>
       this.#asUser(options, (token) => this.#try(path, body, token, options)),
     );
+    this.#note(answer);
+    return answer;
+  }
+
+  #note({ header }: Body): void {
+    const revision = BigInt(header?.revision ?? 0);
+    if (revision > this.revision) this.revision = revision;
   }
 
   /**
@@ -73,6 +83,7 @@ export class EtcdClient {
     try {
       for await (const message of messages as AsyncIterable<Body>) {
         if (message.error !== undefined) throw new Refusal(message.error);
+        if (message.result.events !== undefined) this.#note(message.result);
         yield message.result;
       }
     } catch (error) {
@@ -82,7 +93,9 @@ export class EtcdClient {
     }
   }
 
+  /** Ends what is under way. */
   close(): void {
+    this.#isClosed = true;
     for (const endpoint of this.#endpoints) endpoint.close();
   }
 
@@ -139,7 +152,7 @@ export class EtcdClient {
     const endpoints = options.only ? [options.only] : this.#inOrder();
     for (const [index, endpoint] of endpoints.entries()) {
       const leftMs = deadline - performance.now();
-      if (leftMs <= 0 || signal?.aborted) break;
+      if (leftMs <= 0 || signal?.aborted || this.#isClosed) break;
       // each has its share of the time; but what may have been done is not asked for again, so that it has all there is
       const connectMs = leftMs / (endpoints.length - index);
       try {

@@ -31,6 +31,8 @@ export class EtcdFollowing {
   #running: Promise<void> | undefined;
   #isInTrouble = false;
   #pauseMs = shortestPauseMs;
+  /** Whether etcd has gone back since all was told. */
+  #hasLost = false;
   /** When something was last heard of the watch, by performance.now(). */
   #heardAt = 0;
 
@@ -87,6 +89,7 @@ export class EtcdFollowing {
   async #reset(): Promise<string> {
     const values = new Map<Kind, Map<string, unknown>>();
     let revision: string | null = null;
+    const before = this.#client.revision;
     const options = () => ({ isRead: true, deadline: this.#client.deadline(), signal: this.#abort.signal });
     for (const kind of new Set(this.#followers.values())) {
       const ofKind = new Map<string, unknown>();
@@ -97,7 +100,9 @@ export class EtcdFollowing {
       }
     }
     this.#abort.signal.throwIfAborted();
-    for (const [follower, kind] of this.#followers) follower.reset(new Map(values.get(kind)));
+    this.#compare(before, BigInt(revision ?? 0));
+    for (const [follower, kind] of this.#followers) follower.reset(new Map(values.get(kind)), this.#hasLost);
+    this.#hasLost = false;
     this.#ready.resolve();
     return revision ?? "0";
   }
@@ -112,6 +117,12 @@ export class EtcdFollowing {
     let lost: unknown;
     try {
       for await (const message of this.#client.stream("/v3/watch", request, signal)) {
+        // Until it has made up for what it has lost, nothing would be told.
+        if (message.created && BigInt(message.header.revision) < BigInt(revision))
+          throw new TsnetError(
+            "store",
+            `${endpoint.url} is behind of what etcd was a moment ago, revision ${revision}`,
+          );
         this.#take(message);
         checking ??= this.#check(endpoint, signal).catch((error: unknown) => {
           lost = error;
@@ -154,6 +165,16 @@ export class EtcdFollowing {
         this.#heardAt = performance.now();
       } else await setTimeout(this.#options.checkMs - silentMs, undefined, { signal });
     }
+  }
+
+  /** Etcd only counts up: if it is behind of what it was, it is not what it was. Said each time, if it is lost already or not. */
+  #compare(before: bigint, revision: bigint): void {
+    if (revision >= before) return;
+    this.#client.revision = revision;
+    const why = "it was restored from a backup, or made anew, and has lost what was changed since";
+    this.#hasLost = true;
+    this.#isInTrouble = false;
+    this.#report(new TsnetError("store", `etcd has gone back from revision ${before} to ${revision}: ${why}`));
   }
 
   #report(error: unknown): void {

@@ -51,6 +51,9 @@ const maxTransactionChanges = 128;
 /** A little less than the five seconds that a request for a shared pool may take. */
 const usualTimeoutMs = 4_500;
 
+/** So long is waited for calls that are under way when it is closed: Docker gives a plugin ten seconds to end. */
+const closingMs = 1_000;
+
 /** An idle host costs etcd one small request in this time. */
 const usualCheckMs = 5_000;
 
@@ -140,10 +143,13 @@ export class EtcdStore implements Store {
     return { ready, end: () => end().finally(() => following.isEnded && this.#followings.delete(following)) };
   }
 
+  /** What etcd has not answered soon fails: it may have been done or not. */
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await Promise.all([...this.#followings].map((following) => following.end()));
+      const timer = setTimeout(() => this.#client.close(), closingMs);
       await Promise.allSettled(this.#pending);
+      clearTimeout(timer);
       this.#client.close();
     })();
     return this.#closing;

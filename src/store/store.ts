@@ -24,8 +24,11 @@ export interface Condition {
 
 /** Is told what becomes of the records of a kind, in the order in which it happens. Its functions must not throw. */
 export interface Follower {
-  /** All records there are, by ID: first of all, and again whenever changes may have been missed. */
-  readonly reset: (values: ReadonlyMap<string, unknown>) => void;
+  /**
+   * All records there are, by ID: first of all, and again whenever changes may have been missed.
+   * @param hasLost whether the store is not what it was: it was restored from a backup, or made anew
+   */
+  readonly reset: (values: ReadonlyMap<string, unknown>, hasLost?: boolean) => void;
   /** One record was put, or removed: null. The changes of one commit come in one turn. */
   readonly change: (id: string, value: unknown) => void;
 }

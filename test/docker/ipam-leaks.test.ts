@@ -53,6 +53,14 @@ describe("addresses that leak", () => {
     await until("Docker is asked", deadlineMs, async () => (await kinds()).length === 0);
   });
 
+  it("are none where Docker's own bridge has a pool of any subnet, or of any of a size", async () => {
+    await create("any", "-d", "bridge");
+    await create("sized", "-d", "bridge", "--subnet", "0.0.0.0/24");
+    await create("both", "-d", "bridge", "--ipv6", "--subnet", "::/72");
+    expect([...host().records("pool").keys()]).to.have.length(4);
+    await until("Docker is asked", deadlineMs, async () => (await kinds()).length === 0);
+  });
+
   it("are given back when no endpoint has them, and nothing of the containers with them", async () => {
     await create("web", "-d", driver, "--subnet", "10.91.0.0/24");
     const one = await Container.run(host(), { network: "web", serve: true });

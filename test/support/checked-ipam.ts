@@ -12,6 +12,9 @@ export class FakeIpam implements CheckedIpam {
   readonly #pools = new Map<string, PoolView>();
   readonly #leases = new Map<string, Map<string, Lease>>();
   readonly stale = new Set<string>();
+  /** How often the leases of a pool were gone through. */
+  reads = 0;
+  isComplete = true;
   /** Called before an address is given back. */
   beforeRelease: () => void = () => {};
 
@@ -49,11 +52,16 @@ export class FakeIpam implements CheckedIpam {
   }
 
   *leasesOf(pool: string): Iterable<LeaseView> {
+    this.reads++;
     for (const [address, lease] of this.#leases.get(pool) ?? []) yield { ...lease, pool, address };
   }
 
-  *unclaimed(pool: string): Iterable<LeaseView> {
-    for (const lease of this.leasesOf(pool)) if (this.stale.has(lease.address)) yield lease;
+  isUnclaimed({ address }: Pick<LeaseView, "address">): boolean {
+    return this.stale.has(address);
+  }
+
+  isUnclaimedPool(id: string): boolean {
+    return this.stale.has(id);
   }
 
   leasesAt(network: string, addresses: readonly string[]): string[] {
@@ -69,6 +77,7 @@ export class FakeIpam implements CheckedIpam {
   }
 
   async releasePool(id: string): Promise<void> {
+    this.beforeRelease();
     this.#pools.delete(id);
     this.#leases.delete(id);
   }

@@ -16,13 +16,14 @@ export class EtcdProxy implements AsyncDisposable {
   /** Decides on each request; may do something first. */
   decide: (path: string) => Fate | Promise<Fate> = () => "pass";
   readonly #server: Server;
-  readonly #target: string;
+  /** The etcd that requests go to from now on. */
+  target: string;
   readonly #connections = new Set<Socket>();
   readonly #frozen = new WeakSet<Socket>();
 
   private constructor(server: Server, target: string) {
     this.#server = server;
-    this.#target = target;
+    this.target = target;
   }
 
   static async start(target: string): Promise<EtcdProxy> {
@@ -63,7 +64,7 @@ export class EtcdProxy implements AsyncDisposable {
     if (this.#frozen.has(incoming.socket)) return;
     const fate = await this.decide(path);
     if (fate === "drop") return void outgoing.destroy();
-    const forwarded = request(`${this.#target}${path}`, { method: "POST", headers: incoming.headers });
+    const forwarded = request(`${this.target}${path}`, { method: "POST", headers: incoming.headers });
     forwarded.on("error", () => outgoing.destroy());
     outgoing.on("close", () => forwarded.destroy());
     forwarded.on("response", async (answer) => {

@@ -37,9 +37,9 @@ function check(held: readonly string[]): IpamCheck {
   return new IpamCheck({ ipam, state, docker, hostId, deleteNetwork: async () => {}, graceMs: 0, log, now: Date.now });
 }
 
-const method = <T>(shape: z.ZodType<T>, run: (request: T) => Promise<object | void>): Method => ({
+const method = <T>(shape: z.ZodType<T>, run: (request: T) => Promise<unknown>): Method => ({
   isImmediate: false,
-  run: async (body) => (await run(parseBody(shape, body))) ?? {},
+  run: async (body) => ((await run(parseBody(shape, body))) ?? {}) as object,
 });
 
 const methods: Record<string, Method> = {

@@ -72,7 +72,7 @@ export class IpamLoad implements AsyncDisposable {
     isOver = true;
     await Promise.all(calls);
     const seconds = (performance.now() - startedAt) / 1000;
-    const before = await this.#settled(ledger);
+    const before = await this.#settled(ledger, killed);
     for (const host of this.#hosts) await accepted(host, "Test.Check", { held: ledger.heldBy(host.name) });
     return { ledger, seconds, local, before, after: await this.#difference(ledger) };
   }
@@ -92,11 +92,12 @@ export class IpamLoad implements AsyncDisposable {
   }
 
   /** Waits until what the hosts owe etcd is given back: all but what a killed host did not hear of. */
-  async #settled(ledger: IpamLedger): Promise<Difference> {
+  async #settled(ledger: IpamLedger, killed: IpamHost): Promise<Difference> {
     let difference = await this.#difference(ledger);
     const isExplained = async (): Promise<boolean> => {
       difference = await this.#difference(ledger);
-      return difference.unknown.length <= ledger.unheard.requests + ledger.unheard.releases;
+      const isOfKilled = difference.unknown.every((text) => text.endsWith(killed.name));
+      return isOfKilled && difference.unknown.length <= ledger.unheard.requests + ledger.unheard.releases;
     };
     await until("what is owed to etcd is given back", settleDeadlineMs, isExplained).catch(() => {});
     return difference;

@@ -1,86 +1,17 @@
 /**
  * What address management should do, as plainly as it can be said: lists, and searches from the first to the last. Written from
- * what Docker's own does and what is promised besides, and not from the code. Addresses are the last bytes of 10.0.0.x, or of
- * fd00::xx from 256 on.
+ * what Docker's own does and what is promised besides, and not from the code. Addresses are
+ * numbers: see ipam-spans.ts.
  */
-
-export interface ModelOptions {
-  readonly sticky: boolean;
-  readonly stickyTtlMs: number;
-  readonly quarantineMs: number;
-}
-
-export interface ModelLease {
-  /** Which one it is: no two are the same. */
-  readonly token: number;
-  readonly address: number;
-  role: "endpoint" | "gateway" | "auxiliary";
-  readonly identity: string | null;
-  /** Null while it is held. */
-  restsUntil: number | null;
-}
-
-export interface ModelPool {
-  readonly id: string;
-  readonly space: string;
-  readonly subnet: string;
-  readonly subPool: string;
-  readonly options: ModelOptions;
-  network: string | null;
-  leases: ModelLease[];
-  /** The last address that was given out in order. */
-  cursor: number | null;
-  /** Addresses that were asked for since it was replayed; null if it was not replayed. */
-  replayed: Set<number> | null;
-  /** Asked for in this epoch. */
-  claimed: boolean;
-}
-
-export interface ModelWish {
-  readonly address: number | null;
-  readonly serial: boolean;
-  readonly identity: string | null;
-  readonly isGateway: boolean;
-}
-
-/** Addresses `first` to `last`. */
-interface Span {
-  readonly first: number;
-  readonly last: number;
-}
-
-export const textOf = (address: number): string =>
-  address < 256 ? `10.0.0.${address}` : `fd00::${address === 256 ? "" : (address - 256).toString(16)}`;
-
-export function spanOf(subnet: string): Span {
-  const [text = "", prefix = ""] = subnet.split("/");
-  const isV4 = text.includes(".");
-  const first = isV4 ? Number(text.split(".")[3]) : 256 + Number.parseInt(`0${text.replace("fd00::", "")}`, 16);
-  return { first, last: first + 2 ** ((isV4 ? 32 : 128) - Number(prefix)) - 1 };
-}
-
-const familyOf = (subnet: string): 4 | 6 => (subnet.includes(".") ? 4 : 6);
-const addressesOf = (subnet: string): number[] => {
-  const { first, last } = spanOf(subnet);
-  return Array.from({ length: last - first + 1 }, (_, n) => first + n);
-};
-const overlap = (a: string, b: string): boolean =>
-  spanOf(a).first <= spanOf(b).last && spanOf(b).first <= spanOf(a).last;
-
-function isReserved(subnet: string, address: number): boolean {
-  const { first, last } = spanOf(subnet);
-  if (familyOf(subnet) === 6) return address === first;
-  return last - first > 1 && (address === first || address === last);
-}
-
-/** Auxiliary addresses are asked for without a name, before there is a network; swarm has none. */
-function whom({ network, space }: ModelPool, { address, identity, isGateway }: ModelWish) {
-  if (isGateway) return { role: "gateway", identity: null } as const;
-  const isEarly = network === null && space !== "tsnet-global";
-  return { role: address !== null && identity === null && isEarly ? "auxiliary" : "endpoint", identity } as const;
-}
-
-const isSwarm = (network: string | null): boolean => network !== null && network.length !== 64;
+import {
+  isSwarm,
+  type ModelLease,
+  type ModelOptions,
+  type ModelPool,
+  type ModelWish,
+  whom,
+} from "./ipam-model-parts.ts";
+import { addressesOf, familyOf, isReserved, overlap, textOf } from "./ipam-spans.ts";
 
 /** What should happen, as the texts of answers or the codes of errors. */
 export class IpamModel {
@@ -195,12 +126,10 @@ export class IpamModel {
     return true;
   }
 
-  /** What is held at an address of a subnet, by a network, or by a pool of this host that no network has claimed. */
+  /** What is held at an address of a subnet by a network. */
   held(network: string, address: number, subnet: string): ModelLease | undefined {
-    const own = this.pools.filter((pool) => pool.network === network);
-    const nobodys = this.pools.filter((pool) => pool.network === null && pool.space === "tsnet-local");
-    return [...own, ...nobodys]
-      .filter((pool) => pool.subnet === subnet)
+    return this.pools
+      .filter((pool) => pool.network === network && pool.subnet === subnet)
       .flatMap(({ leases }) => leases)
       .find((lease) => lease.address === address && lease.restsUntil === null);
   }

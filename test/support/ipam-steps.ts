@@ -112,11 +112,11 @@ export const anyStep = fc.oneof(
     }),
   },
   {
-    weight: 3,
+    weight: 5,
     arbitrary: call("note leases", { network: fc.constantFrom(...networks), leases: fc.array(some, { maxLength: 6 }) }),
   },
   { weight: 2, arbitrary: call("release noted leases", { note: some }) },
-  { weight: 1, arbitrary: call("release noted grant", { note: some }) },
+  { weight: 3, arbitrary: call("release noted grant", { note: some }) },
   { weight: 3, arbitrary: call("time passes", { ms: fc.constantFrom(10, 15_000, 25_000, 60_000, 86_400_000) }) },
   { weight: 1, arbitrary: call("restart", {}) },
   { weight: 1, arbitrary: call("new epoch", {}) },

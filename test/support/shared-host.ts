@@ -24,6 +24,7 @@ export class Wire implements SharedRecords {
   deaf: Promise<void> | undefined;
   /** Commits with conditions so far. */
   commits = 0;
+  #hasLost = false;
   readonly #store: MemoryStore;
   readonly #followers = new Set<() => Promise<void>>();
 
@@ -71,10 +72,11 @@ export class Wire implements SharedRecords {
     const connect = async (): Promise<void> => {
       await following.end();
       if (this.away !== undefined) return;
+      const hasLost = this.#hasLost;
       following = this.#store.follow(kind, {
         reset: (values) =>
           tell(() => {
-            follower.reset(values);
+            follower.reset(values, hasLost);
             first.resolve();
           }),
         change: (id, value) => this.away === undefined && tell(() => follower.change(id, value)),
@@ -90,9 +92,13 @@ export class Wire implements SharedRecords {
     return { ready: first.promise, end };
   }
 
-  /** The store is back: what was missed is told as a whole. */
-  async comeBack(): Promise<void> {
+  /**
+   * The store is back: what was missed is told as a whole.
+   * @param hasLost whether the store is known to have lost what it had
+   */
+  async comeBack(hasLost = false): Promise<void> {
     this.away = undefined;
+    this.#hasLost = hasLost;
     for (const connect of this.#followers) await connect();
   }
 

@@ -26,7 +26,7 @@ export function openKernel(
     inTurn(() => faults.run(`observe ${what}`, () => structuredClone(read())));
   return {
     apply: (ops) => (ops.every(({ op }) => op === "forget-flows") ? aside : inTurn)(() => applyAll(world, faults, ops)),
-    observe: () => observe("links", () => world.links.snapshot()),
+    observe: (routes) => observe("links", () => world.links.snapshot(routes)),
     observeRouted: () => observe("routed", () => world.links.routed()),
     observeLink: (name) =>
       observe("link", () => {

@@ -1,7 +1,13 @@
 /** Links, addresses and routes of a world. */
 import { TsnetError } from "../../src/errors.ts";
 import { parseHostAddress } from "../../src/net/cidr.ts";
-import type { Observed, ObservedAddress, ObservedLink, ObservedRoute } from "../../src/plan/observed.ts";
+import type {
+  Observed,
+  ObservedAddress,
+  ObservedLink,
+  ObservedRoute,
+  ObservedRoutes,
+} from "../../src/plan/observed.ts";
 
 /** A link as the world keeps it. */
 export interface WorldLink {
@@ -116,8 +122,10 @@ export class WorldLinks {
     return [...routes, ...addresses].join("\n");
   }
 
-  snapshot(): Observed {
+  snapshot(routes: ObservedRoutes = "of bridges"): Observed {
     const links = this.all.filter(({ namespace }) => namespace === "").map((link) => this.observe(link));
-    return { links, addresses: [...this.addresses], routes: [...this.routes] };
+    const isBridge = (index: number): boolean => links.some((link) => link.index === index && link.kind === "bridge");
+    const wanted = this.routes.filter(({ link }) => routes === "all" || isBridge(link));
+    return { links, addresses: [...this.addresses], routes: wanted };
   }
 }

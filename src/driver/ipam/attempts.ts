@@ -22,6 +22,11 @@ export interface AttemptsOptions {
   readonly timing?: Timing | undefined;
 }
 
+/** Whether it is of no use to try again at once: what failed is not that etcd did not answer, or had too much to do. */
+export const isLasting = (error: unknown): boolean =>
+  !(error instanceof TsnetError && error.code === "store") ||
+  (/^etcd refuses: /.test(error.message) && !/too many requests/.test(error.message));
+
 /** What an attempt knows of its deadline. */
 export interface Deadline {
   readonly isOver: boolean;
@@ -30,6 +35,9 @@ export interface Deadline {
 export class Attempts {
   readonly #endpoints: readonly string[];
   readonly #timing: Timing;
+  /** Of those under way. */
+  readonly #ends = new Set<() => void>();
+  #isClosed = false;
 
   constructor({ endpoints, timing = usualTiming }: AttemptsOptions) {
     this.#endpoints = endpoints;
@@ -39,15 +47,19 @@ export class Attempts {
   /**
    * Tries until an attempt returns something, or fails for another reason than that etcd did not answer.
    * @param attempt may still be running when the deadline has passed; what it returns then is not heard
+   * @param beganAt when the time began to run, by performance.now(), if what is asked for had to wait before
    * @throws TsnetError "store" when the time is over; what the attempt throws
    */
-  async run<T>(attempt: (deadline: Deadline) => Promise<T | Lost>): Promise<T> {
-    const deadline = { isOver: false };
+  async run<T>(attempt: (deadline: Deadline) => Promise<T | Lost>, beganAt = performance.now()): Promise<T> {
+    const leftMs = Math.max(0, this.#timing.deadlineMs - (performance.now() - beganAt));
+    const deadline = { isOver: leftMs === 0 || this.#isClosed };
     const over = Promise.withResolvers<Lost>();
-    const timer = setTimeout(() => {
+    const end = (): void => {
       deadline.isOver = true;
       over.resolve(lost);
-    }, this.#timing.deadlineMs);
+    };
+    this.#ends.add(end);
+    const timer = setTimeout(end, leftMs);
     const problem: { cause?: unknown } = {};
     const tries = this.#repeat(attempt, deadline, problem);
     try {
@@ -56,11 +68,19 @@ export class Attempts {
       return result;
     } finally {
       clearTimeout(timer);
+      this.#ends.delete(end);
       tries.catch(() => {});
     }
   }
 
+  /** From now on, nothing is waited for. */
+  close(): void {
+    this.#isClosed = true;
+    for (const end of this.#ends) end();
+  }
+
   #error(cause: unknown): TsnetError {
+    if (this.#isClosed) return new TsnetError("store", "tsnet ends: etcd was not waited for");
     const hint = "shared pools need it, pools of this host alone do not; try again when it can be reached";
     const why = cause === undefined ? "it did not answer" : explain(cause);
     const seconds = this.#timing.deadlineMs / 1000;
@@ -79,7 +99,7 @@ export class Attempts {
         if (result !== lost) return result;
         problem.cause = new TsnetError("store", "other hosts have been faster each time");
       } catch (error) {
-        if (!(error instanceof TsnetError && error.code === "store")) throw error;
+        if (isLasting(error)) throw error;
         problem.cause = error;
         await pause(this.#timing.pauseMs);
       }

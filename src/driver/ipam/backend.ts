@@ -27,15 +27,21 @@ export interface AttachedSubnet {
 export interface PoolBackend extends IpamView {
   /**
    * @param mayExist whether it is success if just this pool exists: a swarm's leader asks again for all that there is
+   * @param beganAt when the time began to run that it may take, by performance.now(), where that is limited; now if left out
    * @throws TsnetError "conflict", "exhausted", "invalid" or "store"; then nothing was changed
    */
-  requestPool(wish: PoolWish, mayExist: boolean): Promise<{ readonly poolId: string; readonly pool: string }>;
+  requestPool(
+    wish: PoolWish,
+    mayExist: boolean,
+    beganAt?: number,
+  ): Promise<{ readonly poolId: string; readonly pool: string }>;
   /**
    * @param mayExist whether it is success if just this address is held
+   * @param beganAt as above
    * @returns "172.18.0.2/16"
    * @throws TsnetError "not-found", "invalid", "conflict", "exhausted" or "store"; then nothing was changed
    */
-  requestAddress(request: AddressRequest, mayExist: boolean): Promise<string>;
+  requestAddress(request: AddressRequest, mayExist: boolean, beganAt?: number): Promise<string>;
   /** One that is unknown, or another pool's, is no error. */
   releaseAddress(release: { readonly poolId: string; readonly address: string }): Promise<void>;
   /** Says which pools a network has its addresses from: its subnets that come from another IPAM driver are passed over. */

@@ -7,6 +7,7 @@ import {
   type FindingKind,
   isOrphanPool,
   isUnknownNetwork,
+  type Remedy,
   type Suspicion,
   suspicions,
 } from "./findings.ts";
@@ -14,9 +15,6 @@ import type { Finding } from "./report.ts";
 
 /** Everything is compared this often. */
 const intervalMs = 60_000;
-
-/** What is given back when an administrator says so, and never by itself. */
-const decidedByHand: readonly FindingKind[] = ["stale-lease", "unknown-network"];
 
 /** What Docker tells; tsnet does without where it cannot be asked. */
 export interface Docker {
@@ -43,6 +41,7 @@ export interface IpamCheckNeeds {
 /** Something that did not agree at a check. */
 export interface CheckFinding extends Finding {
   readonly kind: FindingKind;
+  readonly remedy: Remedy;
   /** By what the address is held; null where it is not about a lease. */
   readonly grant: string | null;
   /** ID of the network that the address is held for, where that is known. */
@@ -93,13 +92,13 @@ export class IpamCheck {
 
   /**
    * As `repair`, but for what an administrator should decide: whether a swarm's leader has asked for everything again, and whether the
-   * Docker that is asked is the one that a network was made for. What is wrong besides is logged, once. An error is logged.
+   * Docker that is asked is the one that a network or a container is of. What is wrong besides is logged, once. An error is logged.
    */
   sweep(): Promise<void> {
     return this.#inTurn(async () => {
       try {
         const findings = await this.#check();
-        await this.#releaseAll(findings.filter(({ kind }) => !decidedByHand.includes(kind)));
+        await this.#releaseAll(findings.filter(({ remedy }) => remedy === "release"));
         this.#tell(findings);
       } catch (error) {
         this.#needs.log.error({ error: explain(error) }, "addresses that nobody uses could not be given back");
@@ -111,9 +110,11 @@ export class IpamCheck {
     const { docker, ipam, state, hostId } = this.#needs;
     const found: CheckFinding[] = [];
     const seen = new Map<string, number>();
+    const now = this.#needs.now();
     for await (const suspicion of suspicions({ ipam, state, hostId, docker: await docker.refresh() })) {
       const key = keyOf(suspicion);
-      const first = this.#firstSeen.get(key) ?? this.#needs.now();
+      // The clock may have been set back.
+      const first = Math.min(this.#firstSeen.get(key) ?? now, now);
       seen.set(key, first);
       found.push(this.#finding(suspicion, first, !this.#firstSeen.has(key)));
     }
@@ -137,9 +138,8 @@ export class IpamCheck {
 
   /** What is seen for the first time is never given back at once, however short the grace time is. */
   #finding(suspicion: Suspicion, sinceMs: number, isNew: boolean): CheckFinding {
-    const { isLeak, ...what } = suspicion;
     const isDue = this.#needs.now() - sinceMs >= this.#needs.graceMs;
-    return { ...what, sinceMs, repairable: isLeak && !isNew && isDue };
+    return { ...suspicion, sinceMs, repairable: suspicion.remedy !== "none" && !isNew && isDue };
   }
 
   async #releaseAll(findings: readonly CheckFinding[]): Promise<CheckFinding[]> {
@@ -157,17 +157,21 @@ export class IpamCheck {
   async #release({ kind, pool, address, grant, network }: CheckFinding): Promise<boolean> {
     const { ipam, state } = this.#needs;
     if (kind === "unknown-network") return await this.#deleteNetwork(network ?? "");
-    if (address === null) return await this.#releasePool(pool);
+    if (address === null) return await this.#releasePool(pool, kind);
     if (grant === null || (network !== null && state.endpointAt(network, address) !== undefined)) return false;
-    if (kind === "stale-lease" && ![...ipam.unclaimed(pool)].some((lease) => lease.grant === grant)) return false;
+    if (kind === "stale-lease" && !ipam.isUnclaimed({ pool, address, grant })) return false;
     return await ipam.releaseGrant(pool, address, grant);
   }
 
-  async #releasePool(id: string): Promise<boolean> {
+  async #releasePool(id: string, kind: FindingKind): Promise<boolean> {
     const { ipam, state, docker, hostId } = this.#needs;
     const networks = await docker.refresh();
     const pool = [...ipam.pools()].find((candidate) => candidate.id === id);
-    if (pool === undefined || !isOrphanPool(pool, { state, hostId, docker: networks })) return false;
+    const isMeant =
+      kind === "stale-pool"
+        ? ipam.isUnclaimedPool(id)
+        : pool !== undefined && isOrphanPool(pool, { state, hostId, docker: networks });
+    if (!isMeant) return false;
     await ipam.releasePool(id);
     return true;
   }
@@ -187,8 +191,8 @@ export class IpamCheck {
   /** A pool that is nearly full is told of when it happens, and not here. */
   #tell(findings: readonly CheckFinding[]): void {
     const due = findings.filter(
-      ({ kind, sinceMs, repairable }) =>
-        (!repairable || decidedByHand.includes(kind)) &&
+      ({ kind, sinceMs, repairable, remedy }) =>
+        (!repairable || remedy === "by hand") &&
         kind !== "nearly-full" &&
         this.#needs.now() - sinceMs >= this.#needs.graceMs,
     );

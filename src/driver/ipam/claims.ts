@@ -10,12 +10,18 @@
  *   subnet that another network has passes for a replay, once.
  * - when two leaders, one of them not yet aware that it is none, ask at the same time.
  */
-import { parseIp } from "../../net/cidr.ts";
+import { parseHostAddress, parseIp } from "../../net/cidr.ts";
 import type { AddressRequest, PoolBackend } from "./backend.ts";
-import type { LeaseView } from "./views.ts";
+import { addressSpaces } from "./default-pools.ts";
+import type { LeaseView, PoolView } from "./views.ts";
+
+/** An ID of a network that Docker made on this host; those of a swarm are shorter. */
+const localNetworkId = /^[0-9a-f]{64}$/;
 
 /** What was asked for of a pool that may have been there before the epoch began. */
 interface Replay {
+  /** Whether it was there: a new leader has begun to ask for what there is. */
+  readonly existed: boolean;
   /** The addresses that were asked for since. */
   readonly claimed: Set<string>;
   /** What its addresses were held by when the replay began. */
@@ -31,6 +37,14 @@ export class Epoch {
     return this.#pools.has(poolId);
   }
 
+  /** Whether a request for a named pool may be one of what there is: in the local address space only for a swarm's network. */
+  mayBeReplay(addressSpace: string, id: string, pools: readonly PoolView[]): boolean {
+    if (this.isClaimed(id)) return false;
+    if (addressSpace === addressSpaces.global) return true;
+    const network = pools.find((pool) => pool.id === id)?.network ?? null;
+    return network !== null && !localNetworkId.test(network);
+  }
+
   /** Whether requests for the addresses of a pool may be replays. */
   isReplayed(poolId: string): boolean {
     return Boolean(this.#pools.get(poolId));
@@ -43,10 +57,12 @@ export class Epoch {
   /** @param leases of the pool; none if it is new */
   replayPool(poolId: string, leases: Iterable<LeaseView>): void {
     const before = new Map<string, string>();
+    let existed = false;
     for (const { role, address, grant, restsUntilMs } of leases) {
+      existed = true;
       if (role === "endpoint" && restsUntilMs === null) before.set(address, grant);
     }
-    this.#pools.set(poolId, { claimed: new Set(), before });
+    this.#pools.set(poolId, { existed, claimed: new Set(), before });
   }
 
   unclaimPool(poolId: string): void {
@@ -61,25 +77,47 @@ export class Epoch {
     return true;
   }
 
+  /**
+   * Notes that an address was given out, "10.0.0.2/24": by the pool that was asked, or by one of the same address space that it
+   * overflows to.
+   */
+  claimGiven(askedId: string, given: string): void {
+    if (![...this.#pools.values()].some(Boolean)) return;
+    const { ip, subnet } = parseHostAddress(given);
+    const prefix = `${askedId.split("/")[0]}/${subnet.text}`;
+    for (const id of this.#pools.keys())
+      if (id === prefix || id.startsWith(`${prefix}/`)) this.claimAddress(id, ip.text);
+  }
+
   unclaimAddress(poolId: string, address: string): void {
     this.#pools.get(poolId)?.claimed.delete(address);
   }
 
+  /** Whether a pool was not asked for, while others were that were there before. */
+  isPoolStale(poolId: string): boolean {
+    return !this.#pools.has(poolId) && [...this.#pools.values()].some((replay) => replay?.existed);
+  }
+
   /** Whether a lease is from before the epoch, in a pool that was replayed, and was not asked for again. */
-  isStale({ pool, address, grant }: LeaseView): boolean {
+  isStale({ pool, address, grant }: Pick<LeaseView, "pool" | "address" | "grant">): boolean {
     const replay = this.#pools.get(pool);
     return Boolean(replay && replay.before.get(address) === grant && !replay.claimed.has(address));
   }
 }
 
 /** An address of a pool that was replayed: what is held and was not asked for since is asked for again. */
-export async function replayAddress(epoch: Epoch, backend: PoolBackend, request: AddressRequest): Promise<string> {
+export async function replayAddress(
+  epoch: Epoch,
+  backend: PoolBackend,
+  request: AddressRequest,
+  beganAt: number,
+): Promise<string> {
   const { poolId, address } = request;
   const named = address === "" ? undefined : parseIp(address).text;
   const isFirst = named !== undefined && epoch.claimAddress(poolId, named);
   try {
-    const given = await backend.requestAddress(request, isFirst);
-    if (named === undefined) epoch.claimAddress(poolId, given.split("/")[0] ?? "");
+    const given = await backend.requestAddress(request, isFirst, beganAt);
+    if (named === undefined) epoch.claimGiven(poolId, given);
     return given;
   } catch (error) {
     if (isFirst && named !== undefined) epoch.unclaimAddress(poolId, named);

@@ -3,6 +3,8 @@ import { setImmediate } from "node:timers/promises";
 import { recordsPerTurn } from "../parse-record.ts";
 import type { Follower, SharedRecords } from "../records.ts";
 import type { Mirror } from "./mirror.ts";
+import type { Holdings } from "./recovery.ts";
+import { sharedSpace } from "./shared-record.ts";
 
 type MirroredKind = "pool" | "lease";
 
@@ -20,8 +22,10 @@ export interface Flight {
 export class Feed {
   readonly #records: SharedRecords;
   readonly #mirror: Mirror;
-  /** Is called each time that etcd can be reached again. */
-  readonly #onReset: () => void;
+  /** Is called each time that etcd can be reached again; if it has lost what it had, with what this host had before. */
+  readonly #onReset: (before?: Holdings) => void;
+  /** What this host had before the reset that is being worked on. */
+  #before: Holdings | undefined;
   readonly #flights = new Map<string, Set<Flight>>();
   /** What was told since each listing under way has begun. */
   readonly #listings = new Set<Set<string>>();
@@ -31,15 +35,20 @@ export class Feed {
   readonly #missing = new Set<MirroredKind>(["pool", "lease"]);
   readonly #first = Promise.withResolvers<void>();
 
-  constructor(records: SharedRecords, mirror: Mirror, onReset: () => void) {
+  constructor(records: SharedRecords, mirror: Mirror, onReset: (before?: Holdings) => void) {
     this.#records = records;
     this.#mirror = mirror;
     this.#onReset = onReset;
   }
 
-  /** Resolves when the mirror has all that there is, for the first time: that may take for ever. */
-  get ready(): Promise<void> {
-    return this.#first.promise;
+  /**
+   * Waits until the mirror has all that there is, for the first time: that may take for ever.
+   * @throws TsnetError "store", why etcd cannot be read
+   */
+  async heard(): Promise<void> {
+    if (this.isReady) return;
+    await this.#records.get("space", sharedSpace);
+    await this.#first.promise;
   }
 
   get isReady(): boolean {
@@ -92,7 +101,7 @@ export class Feed {
     this.#listings.add(touched);
     try {
       const leases = await this.#records.list("lease");
-      const ours = [...leases].filter(([, value]) => poolIds.has((value as { pool?: string }).pool ?? ""));
+      const ours = [...leases].filter(([, value]) => poolIds.has((value as { pool?: string } | null)?.pool ?? ""));
       const known = [...poolIds].flatMap((id) => this.#mirror.pool(id) ?? []);
       const gone = known.flatMap(({ pool }) => this.#mirror.leaseIds(pool)).filter((id) => !leases.has(id));
       const left = new Set<string>();
@@ -113,7 +122,7 @@ export class Feed {
 
   #follower(kind: MirroredKind): Follower {
     return {
-      reset: (values) => this.#queue(() => this.#reset(kind, values)),
+      reset: (values, hasLost = false) => this.#queue(() => this.#reset(kind, values, hasLost)),
       change: (id, value) => this.#queue(() => this.#change(kind, id, value)),
     };
   }
@@ -141,7 +150,8 @@ export class Feed {
     this.#mirror.put(kind, id, value);
   }
 
-  async #reset(kind: MirroredKind, values: ReadonlyMap<string, unknown>): Promise<void> {
+  async #reset(kind: MirroredKind, values: ReadonlyMap<string, unknown>, hasLost: boolean): Promise<void> {
+    if (hasLost) this.#before ??= this.#mirror.holdings();
     const gone = this.#mirror.ids(kind).filter((id) => !values.has(id));
     // Whether what is under way is in the values cannot be told; if it is not, the watch tells of it.
     for (const flights of this.#flights.values()) for (const flight of flights) flight.isPast = flight.isTouched = true;
@@ -151,7 +161,10 @@ export class Feed {
     this.#missing.delete(kind);
     if (!this.isReady) return;
     this.#first.resolve();
-    this.#onReset();
+    if (kind !== "lease") return;
+    const before = this.#before;
+    this.#before = undefined;
+    this.#onReset(before);
   }
 
   #note(id: string, value: unknown): void {

@@ -20,7 +20,12 @@ export type FindingKind =
   /** A pool that is used up by more than 80 %. */
   | "nearly-full"
   /** An address that a swarm's leader did not ask for again when it replayed the rest. */
-  | "stale-lease";
+  | "stale-lease"
+  /** A pool of which the same is true. */
+  | "stale-pool";
+
+/** Whether it is given back when it stays so: by itself, or only when an administrator says so. */
+export type Remedy = "none" | "release" | "by hand";
 
 /** Something that does not agree at this moment: it may be on its way to being so. */
 export interface Suspicion {
@@ -34,16 +39,19 @@ export interface Suspicion {
   /** ID of the network that the address is held for; null where it is not about a network's address. */
   readonly network: string | null;
   readonly text: string;
-  /** Whether it is to be given back when it stays so. */
-  readonly isLeak: boolean;
+  readonly remedy: Remedy;
 }
 
 /** What is compared. */
 export interface CheckedIpam extends IpamView {
+  /** false until etcd has told of its pools, where it is used: one that is not here may be there. */
+  readonly isComplete: boolean;
   /** The grants by which addresses ("172.18.0.2/16") are held in this network's pools. */
   leasesAt(network: string, addresses: readonly string[]): string[];
-  /** Leases of a pool in the global address space that were not asked for again when the rest was. */
-  unclaimed(poolId: string): Iterable<LeaseView>;
+  /** Whether a lease is of a pool in the global address space, and was not asked for again when the rest was. */
+  isUnclaimed(lease: Pick<LeaseView, "pool" | "address" | "grant">): boolean;
+  /** Whether a pool is in the global address space, and was not asked for again when others were. */
+  isUnclaimedPool(poolId: string): boolean;
 }
 
 export interface Compared {
@@ -79,7 +87,7 @@ function* all(compared: Compared): Generator<Suspicion | undefined> {
   for (const pool of pools) {
     yield nearlyFull(pool);
     const network = networkOf(pool, compared.state);
-    if (pool.addressSpace === "tsnet-global") yield* staleLeases(pool, compared);
+    if (pool.addressSpace === "tsnet-global") yield* stale(pool, compared);
     else if (network === undefined) yield unattached(pool, compared);
     else yield* orphanLeases(pool, network, compared);
   }
@@ -99,29 +107,44 @@ function nearlyFull(pool: PoolView): Suspicion | undefined {
   const held = usable - pool.resting - pool.free;
   if (usable === 0n || held * 100n < usable * nearlyFullPercent) return undefined;
   const text = `${held} of its ${usable} addresses are held: the subnet is too small for much more`;
-  return ofPool("nearly-full", pool, text, false);
+  return ofPool("nearly-full", pool, text, "none");
 }
 
 /** The pools of the global address space are a swarm's: what is known of them here is the leader's, and not this host's. */
-function* staleLeases(pool: PoolView, { ipam }: Compared): Generator<Suspicion> {
-  const text = "the swarm's leader did not ask for it again with the rest: its task is gone";
-  for (const lease of ipam.unclaimed(pool.id)) yield ofLease("stale-lease", lease, text, true);
+function* stale(pool: PoolView, { ipam }: Compared): Generator<Suspicion | undefined> {
+  const text = "the swarm's leader did not ask for it again with the rest";
+  if (ipam.isUnclaimedPool(pool.id)) yield ofPool("stale-pool", pool, `${text}: its network is gone`, "by hand");
+  for (const lease of ipam.leasesOf(pool.id))
+    yield ipam.isUnclaimed(lease) ? ofLease("stale-lease", lease, `${text}: its task is gone`, "by hand") : undefined;
 }
 
 function unattached(pool: PoolView, compared: Compared): Suspicion | undefined {
   if (isOrphanPool(pool, compared))
-    return ofPool("orphan-pool", pool, "neither tsnet nor Docker has a network with it", true);
+    return ofPool("orphan-pool", pool, "neither tsnet nor Docker has a network with it", remedyOf(pool, compared));
   if (compared.docker !== null || isOthers(pool.hosts, compared)) return undefined;
   const text = "no network of tsnet has it, and Docker, which may have one of another driver, cannot be asked";
-  return ofPool("unattached-pool", pool, `${text}: see TSNET_DOCKER_SOCKET`, false);
+  return ofPool("unattached-pool", pool, `${text}: see TSNET_DOCKER_SOCKET`, "none");
+}
+
+/** A pool with containers may be that of a Docker other than the one that is asked. */
+function remedyOf({ id }: PoolView, { ipam }: Compared): Remedy {
+  for (const { role, restsUntilMs } of ipam.leasesOf(id))
+    if (role === "endpoint" && restsUntilMs === null) return "by hand";
+  return "release";
 }
 
 /** Whether a pool of this host is no network's, as far as Docker can be asked. */
 export function isOrphanPool(pool: PoolView, compared: Omit<Compared, "ipam">): boolean {
   if (networkOf(pool, compared.state) !== undefined || isOthers(pool.hosts, compared)) return false;
-  const isOfNetwork = ({ subnets }: DockerNetwork): boolean =>
-    subnets.some(({ subnet }) => canonical(subnet) === pool.subnet);
+  const isOfNetwork = ({ subnets }: DockerNetwork): boolean => subnets.some(({ subnet }) => mayBe(pool, subnet));
   return compared.docker !== null && !compared.docker.some(isOfNetwork);
+}
+
+/** Of a network that was asked for with any subnet of a size, Docker tells just that: "0.0.0.0/24", "::/64". */
+function mayBe(pool: PoolView, subnet: string): boolean {
+  const text = canonical(subnet);
+  const prefix = pool.subnet.split("/")[1];
+  return text === pool.subnet || text === `${pool.family === 4 ? "0.0.0.0" : "::"}/${prefix}`;
 }
 
 /** Whether it is shared, and not with this host. */
@@ -140,15 +163,18 @@ function canonical(subnet: string): string {
 /** Of a swarm's networks (25 characters) Docker shows a node only those that it has containers in. */
 const isOfThisHost = (networkId: string): boolean => /^[0-9a-f]{64}$/.test(networkId);
 
+/** @see Collector */
+const deadGo = "those that no container has any more are removed within three minutes";
+
 /** Docker was not answered when it removed the network, and does not ask again. */
 function unknownNetwork(network: Network, attached: Attached, compared: Compared): Suspicion | undefined {
   if (!isUnknownNetwork(network, compared)) return undefined;
   const [subnet = ""] = network.subnets.map(({ pool }) => pool);
   const isUnused = compared.state.endpointsOf(network.id).length === 0;
-  const text = `network ${network.id.slice(0, 12)} is not known to Docker (any more)${isUnused ? "" : ", and has endpoints"}`;
+  const text = `network ${network.id.slice(0, 12)} is not known to Docker (any more)${isUnused ? "" : `, and has endpoints: ${deadGo}`}`;
   return {
     ...{ kind: "unknown-network", pool: attached.get(`${network.id} ${subnet}`) ?? subnet, address: null, grant: null },
-    ...{ network: network.id, text, isLeak: isUnused },
+    ...{ network: network.id, text, remedy: isUnused ? "by hand" : "none" },
   };
 }
 
@@ -163,7 +189,7 @@ function* orphanLeases(pool: PoolView, network: Network, compared: Compared): Ge
     const isHeld = role === "endpoint" && restsUntilMs === null && !isOthers(hosts, compared);
     const isOrphan = isHeld && compared.state.endpointAt(network.id, address) === undefined;
     const text = `no endpoint has it${identity === null ? "" : `; it was for ${identity}`}`;
-    yield isOrphan ? { ...ofLease("orphan-lease", lease, text, true), network: network.id } : undefined;
+    yield isOrphan ? { ...ofLease("orphan-lease", lease, text, "release"), network: network.id } : undefined;
   }
 }
 
@@ -175,6 +201,8 @@ function missingLease(endpoint: Endpoint, attached: Attached, { ipam, state }: C
   if (leases.length === 0 || state.removing.has(id)) return undefined;
   const held = ipam.leasesAt(network, addresses);
   if (leases.every((grant) => held.includes(grant))) return undefined;
+  const isKnown = (text: string): boolean => attached.has(`${network} ${canonical(text)}`);
+  if (!ipam.isComplete && !addresses.every(isKnown)) return undefined;
   const [address = ""] = addresses;
   const subnet = canonical(address);
   const text = `endpoint ${id.slice(0, 12)} has ${addresses.join(" and ")}, not all of which is held for it`;
@@ -196,14 +224,14 @@ function* missingGateways(
 
 const missing = (pool: string, address: string, text: string): Suspicion => ({
   ...{ kind: "missing-lease", pool, address: address.split("/")[0] ?? "", grant: null, network: null, text },
-  isLeak: false,
+  remedy: "none",
 });
 
-const ofPool = (kind: FindingKind, { id }: PoolView, text: string, isLeak: boolean): Suspicion => ({
-  ...{ kind, pool: id, address: null, grant: null, network: null, text, isLeak },
+const ofPool = (kind: FindingKind, { id }: PoolView, text: string, remedy: Remedy): Suspicion => ({
+  ...{ kind, pool: id, address: null, grant: null, network: null, text, remedy },
 });
 
-const ofLease = (kind: FindingKind, lease: LeaseView, text: string, isLeak: boolean): Suspicion => ({
+const ofLease = (kind: FindingKind, lease: LeaseView, text: string, remedy: Remedy): Suspicion => ({
   ...{ kind, pool: lease.pool, address: lease.address, grant: lease.grant, network: null, text },
-  isLeak,
+  remedy,
 });

@@ -39,9 +39,6 @@ export interface IpamOptions {
   readonly timing?: Timing | undefined;
 }
 
-/** An ID of a network that Docker made on this host; those of a swarm are shorter. */
-const localNetworkId = /^[0-9a-f]{64}$/;
-
 export class Ipam implements IpamView {
   readonly #log: Log;
   readonly #local: Pools;
@@ -109,16 +106,18 @@ export class Ipam implements IpamView {
   }
 
   async #requestNamed(wish: Extract<PoolWish, { subnet: Cidr }>) {
-    const epoch = this.#epoch;
+    const [epoch, beganAt] = [this.#epoch, performance.now()];
     const backend = this.#backendFor(wish);
+    // What there is decides whether it is a replay, and what of.
+    if (backend === this.#shared) await this.#shared.known(beganAt);
     const isShared = backend === this.#shared && wish.addressSpace === addressSpaces.local;
     const id = poolIdOf(isShared ? sharedSpace : wish.addressSpace, wish.subnet, wish.subPool);
-    const mayExist = this.#mayBeReplay(epoch, wish, id);
+    const mayExist = epoch.mayBeReplay(wish.addressSpace, id, this.pools());
     if (backend === this.#local && wish.addressSpace === addressSpaces.local) this.#refuseOverlap(wish.subnet);
     // At once: a second wish for it is no replay.
     if (mayExist) epoch.replayPool(id, this.leasesOf(id));
     try {
-      const made = await backend.requestPool(wish, mayExist);
+      const made = await backend.requestPool(wish, mayExist, beganAt);
       if (!mayExist) epoch.claimPool(id);
       return made;
     } catch (error) {
@@ -137,11 +136,13 @@ export class Ipam implements IpamView {
    * @throws TsnetError "not-found", "invalid", "conflict", "exhausted" or "store"; then nothing was changed
    */
   async requestAddress(request: AddressRequest) {
-    const epoch = this.#epoch;
+    const [epoch, beganAt] = [this.#epoch, performance.now()];
     const backend = this.#ownerOf(request.poolId);
-    const address = epoch.isReplayed(request.poolId)
-      ? await this.#replays.exclusive(request.poolId, () => replayAddress(epoch, backend, request))
+    const isReplayed = epoch.isReplayed(request.poolId);
+    const address = isReplayed
+      ? await this.#replays.exclusive(request.poolId, () => replayAddress(epoch, backend, request, beganAt))
       : await backend.requestAddress(request, false);
+    if (!isReplayed) epoch.claimGiven(request.poolId, address);
     return { address, data: {} as Record<string, string> };
   }
 
@@ -182,6 +183,11 @@ export class Ipam implements IpamView {
     return this.#ownerOf(poolId).releaseGrant(poolId, address, grant);
   }
 
+  /** @see CheckedIpam */
+  get isComplete(): boolean {
+    return this.#shared?.isReady ?? true;
+  }
+
   pools(): PoolView[] {
     return this.#backends().flatMap((backend) => [...backend.pools()]);
   }
@@ -191,12 +197,16 @@ export class Ipam implements IpamView {
   }
 
   /**
-   * The leases of a pool of the global address space that its leader did not ask for again when it replayed all that it has: what
-   * the old leader had given back, or was about to. None before there was a replay.
+   * Whether a lease of a pool of the global address space is one that its leader did not ask for again when it replayed all that it
+   * has: what the old leader had given back, or was about to. None is before there was a replay.
    */
-  unclaimed(poolId: string): LeaseView[] {
-    if (!poolId.startsWith(`${addressSpaces.global}/`) || !this.#epoch.isReplayed(poolId)) return [];
-    return [...this.leasesOf(poolId)].filter((lease) => this.#epoch.isStale(lease));
+  isUnclaimed(lease: Pick<LeaseView, "pool" | "address" | "grant">): boolean {
+    return lease.pool.startsWith(`${addressSpaces.global}/`) && this.#epoch.isStale(lease);
+  }
+
+  /** Whether a pool of the global address space is one that its leader did not ask for again when it asked for others. */
+  isUnclaimedPool(poolId: string): boolean {
+    return poolId.startsWith(`${addressSpaces.global}/`) && this.#epoch.isPoolStale(poolId);
   }
 
   /** What people call a host that shares pools: "web-1 (4f2a90c1d2e3)". */
@@ -229,13 +239,6 @@ export class Ipam implements IpamView {
   #isElsewhere(poolId: string): boolean {
     const isGlobal = poolId.startsWith(`${addressSpaces.global}/`);
     return poolId.startsWith(`${sharedSpace}/`) || (isGlobal && this.#shared !== undefined);
-  }
-
-  #mayBeReplay(epoch: Epoch, { addressSpace }: PoolWish, id: string): boolean {
-    if (epoch.isClaimed(id)) return false;
-    if (addressSpace === addressSpaces.global) return true;
-    const network = this.pools().find((pool) => pool.id === id)?.network ?? null;
-    return network !== null && !localNetworkId.test(network);
   }
 
   #refuseOverlap(subnet: Cidr): void {

@@ -20,6 +20,8 @@ export interface LeasesOptions {
 
 /** So many records of rests that are over are removed with a commit. */
 const sweptAtOnce = 32;
+/** So many leases of a pool that is released go in a turn. */
+const releasedAtOnce = 500;
 
 export class Leases {
   readonly #options: LeasesOptions;
@@ -40,14 +42,6 @@ export class Leases {
    */
   waiting(pool: Pool, offset: bigint): Promise<void> | undefined {
     return this.#busy.of(leaseIdOf(pool, offset));
-  }
-
-  /**
-   * What waits for the disk that was a pool's before: if it fails, the pool has it again. Undefined if nothing does; to be asked
-   * again after it.
-   */
-  evicting(pool: Pool): Promise<unknown> | undefined {
-    return this.#evictions.get(pool);
   }
 
   /**
@@ -86,6 +80,24 @@ export class Leases {
     if (goesWithAll) await goesWithAll;
     else await this.#run(pool, [offset], () => this.#release(pool, offset, lease));
     return true;
+  }
+
+  /**
+   * Lets go of a pool with all that it has given out, in turns: the last of it goes with the pool. Nothing may be taken from it
+   * meanwhile.
+   * @throws TsnetError "store"; then the pool is there, with some of it
+   */
+  async releaseAll(pool: Pool): Promise<void> {
+    for (;;) {
+      // If what others do with what rested here fails, the pool has it again.
+      for (let wait = this.#evictions.get(pool); wait; wait = this.#evictions.get(pool)) await wait;
+      const leases = [...pool.offsets().take(releasedAtOnce)];
+      const isLast = leases.length < releasedAtOnce;
+      const changes: RecordChange[] = leases.map((offset) => removeLease(pool, offset));
+      await this.#options.records.commit(isLast ? [...changes, { remove: "pool", id: pool.id }] : changes);
+      if (isLast) return this.#options.table.remove(pool);
+      for (const offset of leases) pool.delete(offset);
+    }
   }
 
   /**

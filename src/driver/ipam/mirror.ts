@@ -8,8 +8,9 @@ import type { Log } from "../log.ts";
 import type { RecordCondition } from "../records.ts";
 import type { Lease } from "./lease.ts";
 import type { Pool } from "./pool.ts";
-import { type LeaseRecord, leaseIdOf, leaseOf, parseLeaseRecord, putLease } from "./pool-record.ts";
+import { isAddress, type LeaseRecord, leaseIdOf, leaseOf, parseLeaseRecord, putLease } from "./pool-record.ts";
 import { PoolTable } from "./pool-table.ts";
+import type { Holdings } from "./recovery.ts";
 import { parseSharedPool, type SharedPoolRecord } from "./shared-record.ts";
 import type { PoolSpace, SharedSubnet } from "./shared-subnet.ts";
 
@@ -51,6 +52,18 @@ export class Mirror {
 
   pools(): Iterable<KnownPool> {
     return this.#pools.values();
+  }
+
+  /** What this host has of the pools that it shares with others. */
+  holdings(): Holdings {
+    const { hostId } = this.#needs;
+    const pools = [...this.#pools.values()].filter(({ record }) => record.hosts[hostId] !== undefined);
+    const leases = pools.flatMap(({ pool }) =>
+      [...pool.entries()].flatMap(([offset, lease]) =>
+        lease.restsUntilMs === null && lease.hosts.includes(hostId) ? [{ pool, offset, lease }] : [],
+      ),
+    );
+    return { pools, leases };
   }
 
   /** Whether a pool is still the one that is known by its ID. */
@@ -184,7 +197,8 @@ export class Mirror {
   /** Where the address of a lease's ID is: "tsnet-shared/10.5.0.2". */
   #placeOf(id: string): { readonly subnet: SharedSubnet; readonly offset: bigint } | undefined {
     const cut = id.indexOf("/");
-    const subnet = this.table.at(id.slice(0, cut) as PoolSpace, parseIp(id.slice(cut + 1)));
-    return subnet && { subnet, offset: parseIp(id.slice(cut + 1)).value - subnet.cidr.base };
+    const ip = isAddress(id.slice(cut + 1)) ? parseIp(id.slice(cut + 1)) : undefined;
+    const subnet = ip && this.table.at(id.slice(0, cut) as PoolSpace, ip);
+    return subnet && { subnet, offset: ip.value - subnet.cidr.base };
   }
 }

@@ -2,7 +2,19 @@
 import { TsnetError } from "../../errors.ts";
 import { containsIp, type Ip } from "../../net/cidr.ts";
 import { holderOf, largestHolders } from "./holders.ts";
-import type { AddressWish, Pool } from "./pool.ts";
+import type { Pool } from "./pool.ts";
+
+/** How an address is asked for. */
+export interface AddressWish {
+  /** This one and no other; undefined for a free one of the pool. */
+  readonly ip: Ip | undefined;
+  /** Whether the search for a free one goes on where it ended last, rather than at the lowest. */
+  readonly serial: boolean;
+  /** Who gets the same address again, where it rests: see Lease. */
+  readonly identity: string | null;
+  /** Milliseconds since 1970. */
+  readonly nowMs: number;
+}
 
 /**
  * Decides as Pool.pick does, for all of these pools as if they were one. Changes nothing.
@@ -51,7 +63,11 @@ function exhausted(pools: readonly [Pool, ...Pool[]]): TsnetError {
   const facts = [
     ...(holders === "" ? [] : [`held by ${holders}`]),
     ...(resting === 0 ? [] : [`${resting} released ones rest, the first until ${new Date(until).toISOString()}`]),
-    "remove containers, or make the network with a larger subnet or IP range",
   ];
-  return new TsnetError("exhausted", `${words}: ${sizes}: ${facts.join("; ")}`);
+  const advice = "make the network with a larger subnet or IP range";
+  const what =
+    facts.length === 0
+      ? ["all of it is reserved, or held by another pool of the subnet", advice]
+      : [...facts, `remove containers, or ${advice}`];
+  return new TsnetError("exhausted", `${words}: ${sizes}: ${what.join("; ")}`);
 }

@@ -7,6 +7,7 @@ import { explain } from "../../errors.ts";
 import type { Log } from "../log.ts";
 import { parseRecord } from "../parse-record.ts";
 import type { Records } from "../records.ts";
+import { isLasting } from "./attempts.ts";
 
 const shape = z.object({
   what: z.enum(["address", "pool"]),
@@ -29,8 +30,9 @@ export interface OwedNeeds {
   readonly log: Log;
 }
 
-/** How long it waits after a failure, unless etcd says that it is back. */
-const retryMs = 5000;
+/** How long it waits after a failure, unless etcd says that it is back: twice as long each time. */
+const shortestRetryMs = 5_000;
+const longestRetryMs = 300_000;
 
 export class Owed {
   readonly #needs: OwedNeeds;
@@ -38,6 +40,9 @@ export class Owed {
   readonly #after = new Map<string, Promise<unknown>>();
   #retrying: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #retryMs = shortestRetryMs;
+  /** By key: what has been said to be late. */
+  readonly #told = new Set<string>();
   #isClosed = false;
 
   constructor(needs: OwedNeeds) {
@@ -77,7 +82,9 @@ export class Owed {
       this.#retryLater();
       throw error;
     }
+    this.#retryMs = shortestRetryMs;
     this.#after.delete(keyOf(owed));
+    this.#told.delete(keyOf(owed));
     this.#entries.delete(keyOf(owed));
     // Once more is no harm: what is given back stays so.
     this.#needs.records.commit([{ remove: "owed", id: keyOf(owed) }]).catch((error: unknown) => {
@@ -85,8 +92,20 @@ export class Owed {
     });
   }
 
+  /** Says, once, that a release is late. */
+  tell(owed: OwedRelease, error: unknown): void {
+    if (this.#told.has(keyOf(owed))) return;
+    this.#told.add(keyOf(owed));
+    this.#needs.log.warn({ id: owed.id, error: explain(error) }, "what was given back still has to reach etcd");
+  }
+
   /** Settles all that is owed, as far as etcd can be reached. */
-  async retry(): Promise<void> {
+  retry(): Promise<void> {
+    this.#retryMs = shortestRetryMs;
+    return this.#retry();
+  }
+
+  async #retry(): Promise<void> {
     if (this.#isClosed || this.#entries.size === 0) return;
     this.#retrying ??= this.#settleAll().finally(() => {
       this.#retrying = undefined;
@@ -106,8 +125,9 @@ export class Owed {
       try {
         await this.settle(owed);
       } catch (error) {
-        this.#needs.log.warn({ id: owed.id, error: explain(error) }, "what was given back still has to reach etcd");
-        return;
+        this.tell(owed, error);
+        // The others would only wait as long.
+        if (!isLasting(error)) return;
       }
     }
   }
@@ -115,7 +135,10 @@ export class Owed {
   #retryLater(): void {
     if (this.#isClosed) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.retry(), retryMs).unref();
+    this.#timer = setTimeout(() => {
+      this.#retryMs = Math.min(2 * this.#retryMs, longestRetryMs);
+      void this.#retry();
+    }, this.#retryMs).unref();
   }
 }
 

@@ -52,6 +52,15 @@ export function parsePoolOptions(texts: Readonly<Record<string, string>>): PoolO
   };
 }
 
+/** Options as they are given, without `tsnet.shared` and what is 0: "tsnet.sticky=true tsnet.sticky_ttl=86400s"; "none". */
+export function formatPoolOptions({ sticky, stickyTtlMs, quarantineMs }: PoolOptions): string {
+  const given = [
+    ...(sticky ? [`${keys.sticky}=true`, `${keys.stickyTtl}=${stickyTtlMs / 1000}s`] : []),
+    ...(quarantineMs > 0 ? [`${keys.quarantine}=${quarantineMs / 1000}s`] : []),
+  ];
+  return given.join(" ") || "none";
+}
+
 function refuseUnknown(texts: Readonly<Record<string, string>>): void {
   const known: readonly string[] = Object.values(keys);
   const unknown = Object.keys(texts).find((key) => key.startsWith("tsnet.") && !known.includes(key));

@@ -77,7 +77,8 @@ function isUsual(value: unknown): value is LeaseRecord {
   );
 }
 
-function isAddress(text: string): boolean {
+/** Whether a text is an IP address. */
+export function isAddress(text: string): boolean {
   try {
     return parseIp(text) !== undefined;
   } catch {

@@ -79,7 +79,7 @@ export class PoolTable {
   /** Removes a pool, and frees what it has given out. One that is gone, with another in its place or not, is no error. */
   remove(pool: Pool): void {
     if (this.#pools.get(pool.id) !== pool) return;
-    pool.clear();
+    for (const offset of pool.offsets()) pool.delete(offset);
     this.#pools.delete(pool.id);
     if (pool.network !== null) this.#detach(pool, pool.network);
     const { subnet } = pool;

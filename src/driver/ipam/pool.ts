@@ -4,23 +4,14 @@ import { type Cidr, containsIp, formatIp, type Ip, lastOf } from "../../net/cidr
 import { OffsetMap } from "../../net/offset-map.ts";
 import { Holders } from "./holders.ts";
 import type { Lease } from "./lease.ts";
-import { pickFrom } from "./overflow.ts";
+import { type AddressWish, pickFrom } from "./overflow.ts";
 import { defaultPoolOptions, type PoolOptions } from "./pool-options.ts";
-import { type RestKind, Rests } from "./rests.ts";
+import { keeperOf, type RestKind, Rests, restMsOf } from "./rests.ts";
 import type { PoolSpace, SharedSubnet } from "./shared-subnet.ts";
 import type { PoolView } from "./views.ts";
 
-/** How an address is asked for. */
-export interface AddressWish {
-  /** This one and no other; undefined for a free one of the pool. */
-  readonly ip: Ip | undefined;
-  /** Whether the search for a free one goes on where it ended last, rather than at the lowest. */
-  readonly serial: boolean;
-  /** Who gets the same address again, where it rests: see Lease. */
-  readonly identity: string | null;
-  /** Milliseconds since 1970. */
-  readonly nowMs: number;
-}
+/** So many rests end in one turn: a millisecond or two. */
+const endedAtOnce = 500;
 
 /**
  * Addresses are offsets from the first one of the subnet. An address is held, or rests until a time, or has lapsed: its rest is
@@ -44,7 +35,10 @@ export class Pool {
   /** Who holds how much of it. */
   readonly holders = new Holders();
   readonly #leases = new OffsetMap<Lease>();
-  readonly #rests = new Rests((offset, lease) => this.#leases.get(offset) === lease && !this.#lapsed.has(offset));
+  readonly #rests = new Rests({
+    isCurrent: (offset, lease) => this.#leases.get(offset) === lease && !this.#lapsed.has(offset),
+    longestMs: (lease) => restMsOf(lease, this.options),
+  });
   readonly #lapsed = new Set<bigint>();
   readonly #reserved: number;
   /** Of the range: what the search passes over, what is held, and what rests. */
@@ -83,11 +77,15 @@ export class Pool {
 
   /** The offset that the search finds. */
   free({ serial, nowMs }: AddressWish): bigint | undefined {
-    this.subnet.endRests(nowMs);
     const { held } = this.subnet;
-    return serial && this.lastAllocated !== undefined
-      ? held.freeAfter(this.lastAllocated, this.range)
-      : held.firstFree(this.range);
+    for (;;) {
+      const isMore = this.subnet.endRests(nowMs);
+      const found =
+        serial && this.lastAllocated !== undefined
+          ? held.freeAfter(this.lastAllocated, this.range)
+          : held.firstFree(this.range);
+      if (found !== undefined || !isMore) return found;
+    }
   }
 
   /** The offset that has rested longest for somebody who may come back. */
@@ -140,21 +138,21 @@ export class Pool {
     return this.#lapsed;
   }
 
-  /** Frees everything. */
-  clear(): void {
-    for (const offset of this.#leases.offsets()) this.delete(offset);
+  /** The offsets of all leases, of those that have lapsed as well. What changes meanwhile may be in it or not. */
+  offsets(): Generator<bigint> {
+    return this.#leases.offsets();
   }
 
   /** What becomes of a lease that is released: it rests, or is gone: undefined. */
   rested(lease: Lease, nowMs: number): Lease | undefined {
-    const { stickyTtlMs, quarantineMs } = this.options;
-    const restMs = lease.role !== "endpoint" ? 0 : this.keeperOf(lease) === null ? quarantineMs : stickyTtlMs;
+    this.subnet.endRests(nowMs);
+    const restMs = restMsOf(lease, this.options);
     return restMs > 0 ? { ...lease, restsUntilMs: nowMs + restMs } : undefined;
   }
 
   /** For whom a released address is kept; null if it is for nobody. */
-  keeperOf({ role, identity }: Lease): string | null {
-    return this.options.sticky && role === "endpoint" ? identity : null;
+  keeperOf(lease: Lease): string | null {
+    return keeperOf(lease, this.options);
   }
 
   /** "172.18.0.2" */
@@ -199,7 +197,7 @@ export class Pool {
 
   /** The addresses of the range that rest and that nobody else gets, once nothing is free: how many, and until when the first. */
   get strictRests(): { readonly count: number; readonly untilMs: number | null } {
-    return { count: this.#resting, untilMs: this.#rests.first("strict")?.lease.restsUntilMs ?? null };
+    return { count: this.#resting, untilMs: this.#rests.first("strict")?.endMs ?? null };
   }
 
   /** Number of addresses of the range. */
@@ -216,12 +214,18 @@ export class Pool {
     return this.keeperOf(lease) === null ? "strict" : "yielding";
   }
 
-  /** What rests no longer is free: the search finds it again. The subnet says so to all of its pools. */
-  endRests(nowMs: number): void {
-    for (let offset = this.#rests.ended(nowMs); offset !== undefined; offset = this.#rests.ended(nowMs)) {
+  /**
+   * What rests no longer is free: the search finds it again. The subnet says so to all of its pools.
+   * @returns whether there is more: so many end at once that it would take too long
+   */
+  endRests(nowMs: number): boolean {
+    for (let count = 0; count < endedAtOnce; count++) {
+      const offset = this.#rests.ended(nowMs);
+      if (offset === undefined) return false;
       this.#leave(offset, this.#leases.get(offset) as Lease);
       this.#lapsed.add(offset);
     }
+    return true;
   }
 
   #leave(offset: bigint, lease: Lease): void {

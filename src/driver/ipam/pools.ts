@@ -18,7 +18,7 @@ import type { Lease } from "./lease.ts";
 import { Leases } from "./leases.ts";
 import { pickFrom } from "./overflow.ts";
 import { type Pool, poolIdOf } from "./pool.ts";
-import { putPool, removeLease, sharedHosts } from "./pool-record.ts";
+import { putPool, sharedHosts } from "./pool-record.ts";
 import type { AnyPoolWish, NamedPoolWish, PoolWish } from "./pool-request.ts";
 import { PoolTable } from "./pool-table.ts";
 import { restorePools } from "./restore-pools.ts";
@@ -79,7 +79,7 @@ export class Pools implements PoolBackend {
     const pool = this.#table.get(poolId);
     if (!pool) return;
     const releasing =
-      this.#releasing.get(pool) ?? this.#releaseAll(pool).finally(() => void this.#releasing.delete(pool));
+      this.#releasing.get(pool) ?? this.#leases.releaseAll(pool).finally(() => void this.#releasing.delete(pool));
     this.#releasing.set(pool, releasing);
     await releasing;
   }
@@ -193,14 +193,6 @@ export class Pools implements PoolBackend {
     return pool;
   }
 
-  async #releaseAll(pool: Pool): Promise<void> {
-    for (let wait = this.#leases.evicting(pool); wait; wait = this.#leases.evicting(pool)) await wait;
-    const leases = [...[...pool.entries()].map(([offset]) => offset), ...pool.lapsed()];
-    const changes = leases.map((offset) => removeLease(pool, offset));
-    await this.#records.commit([...changes, { remove: "pool", id: pool.id }]);
-    this.#table.remove(pool);
-  }
-
   /** The pools that an address may come from: the one that is asked, and those that it overflows to. */
   #candidates(poolId: string, { ip, isGateway }: ParsedAddressRequest): [Pool, ...Pool[]] {
     const pool = this.#table.get(poolId);
@@ -235,7 +227,8 @@ export class Pools implements PoolBackend {
   /** Which pool of a network holds an address "172.18.0.2/16". One that was recorded before pools had networks may be its, too. */
   #holderOf(network: string, address: string): { readonly pool: Pool; readonly offset: bigint } | undefined {
     const { ip, subnet } = parseHostAddress(address);
-    const older = this.#table.of(addressSpaces.local, subnet).filter((pool) => pool.network === null);
+    const isOlder = (pool: Pool): boolean => pool.network === null && pool.sequence === 0;
+    const older = this.#table.of(addressSpaces.local, subnet).filter(isOlder);
     const own = this.#table.ofNetwork(network).filter((pool) => pool.subnet.cidr.text === subnet.text);
     const pool = [...own, ...older].find((one) => one.holds(ip));
     return pool && { pool, offset: pool.offsetOf(ip) };

@@ -1,9 +1,22 @@
 /** Released addresses of a pool that are kept from others for a while. */
 import type { Lease } from "./lease.ts";
+import type { PoolOptions } from "./pool-options.ts";
+
+/** For whom a released address is kept; null if it is for nobody. */
+export const keeperOf = ({ role, identity }: Lease, { sticky }: PoolOptions): string | null =>
+  sticky && role === "endpoint" ? identity : null;
+
+/** How long an address rests when it is released; 0 for not at all. */
+export function restMsOf(lease: Lease, options: PoolOptions): number {
+  if (lease.role !== "endpoint") return 0;
+  return keeperOf(lease, options) === null ? options.quarantineMs : options.stickyTtlMs;
+}
 
 interface Rest {
   readonly offset: bigint;
   readonly lease: Lease;
+  /** Milliseconds since 1970: that of the lease, or before, where the clock was set back. */
+  readonly endMs: number;
 }
 
 /** A binary heap: the rest that ends first is at the top. What has ended otherwise stays in until it comes up, or is in the way. */
@@ -28,7 +41,7 @@ class RestQueue {
 
   add(rest: Rest): void {
     if (this.#heap.length >= this.#limit) {
-      this.#heap = this.#heap.filter(this.#isCurrent).sort((a, b) => (isBefore(a, b) ? -1 : 1));
+      this.#fill(this.#heap.filter(this.#isCurrent));
       this.#limit = Math.max(64, 2 * this.#heap.length);
     }
     let place = this.#heap.length;
@@ -37,6 +50,16 @@ class RestQueue {
       place = above;
     }
     this.#heap[place] = rest;
+  }
+
+  /** Lets none go on for longer than this. */
+  shorten(latestOf: (lease: Lease) => number): void {
+    if (!this.#heap.some(({ lease, endMs }) => endMs > latestOf(lease))) return;
+    this.#fill(this.#heap.map((rest) => ({ ...rest, endMs: Math.min(rest.endMs, latestOf(rest.lease)) })));
+  }
+
+  #fill(rests: Rest[]): void {
+    this.#heap = rests.sort((a, b) => (isBefore(a, b) ? -1 : 1));
   }
 
   #removeFirst(): void {
@@ -54,7 +77,7 @@ class RestQueue {
   }
 }
 
-const endOf = (rest: Rest | undefined): number => rest?.lease.restsUntilMs ?? Number.POSITIVE_INFINITY;
+const endOf = (rest: Rest | undefined): number => rest?.endMs ?? Number.POSITIVE_INFINITY;
 
 /** Of two that end together, the lower address comes first. */
 function isBefore(a: Rest | undefined, b: Rest | undefined): boolean {
@@ -65,21 +88,32 @@ function isBefore(a: Rest | undefined, b: Rest | undefined): boolean {
 /** How a released address is kept: for whom it was, who else gets it once nothing is free, or from everybody. */
 export type RestKind = "yielding" | "strict" | "outside";
 
+export interface RestsOptions {
+  /** Whether this is how the offset still is. */
+  readonly isCurrent: (offset: bigint, lease: Lease) => boolean;
+  /** How long one rests that is released now. */
+  readonly longestMs: (lease: Lease) => number;
+}
+
 /** @see Pool, whose leases these are */
 export class Rests {
   readonly #queues: Readonly<Record<RestKind, RestQueue>>;
   /** Resting addresses by identity; mostly one. */
   readonly #kept = new Map<string, bigint | readonly bigint[]>();
 
-  /** @param isCurrent whether this is how the offset still is */
-  constructor(isCurrent: (offset: bigint, lease: Lease) => boolean) {
+  /** What time it was last; before that, any clock may have made the rests. */
+  #clockMs = Number.POSITIVE_INFINITY;
+  readonly #longestMs: (lease: Lease) => number;
+
+  constructor({ isCurrent, longestMs }: RestsOptions) {
+    this.#longestMs = longestMs;
     const queue = () => new RestQueue(({ offset, lease }) => isCurrent(offset, lease));
     this.#queues = { yielding: queue(), strict: queue(), outside: queue() };
   }
 
   /** @param keptFor identity that gets it back */
   add(offset: bigint, lease: Lease, kind: RestKind, keptFor: string | null): void {
-    this.#queues[kind].add({ offset, lease });
+    this.#queues[kind].add({ offset, lease, endMs: lease.restsUntilMs ?? Number.POSITIVE_INFINITY });
     if (keptFor === null) return;
     const others = this.keptFor(keptFor);
     this.#kept.set(keptFor, others.length === 0 ? offset : [...others, offset]);
@@ -105,8 +139,12 @@ export class Rests {
     return this.#queues[kind].first;
   }
 
-  /** A rest that has ended by now; undefined if there is none. */
+  /** A rest that has ended by now; undefined if there is none. When the clock was set back, none goes on for longer than usual. */
   ended(nowMs: number): bigint | undefined {
+    if (nowMs < this.#clockMs) {
+      for (const queue of Object.values(this.#queues)) queue.shorten((lease) => nowMs + this.#longestMs(lease));
+    }
+    this.#clockMs = nowMs;
     for (const { first } of Object.values(this.#queues)) if (endOf(first) <= nowMs) return first?.offset;
     return undefined;
   }

@@ -54,7 +54,7 @@ export class SharedAddresses {
   }
 
   /** @see PoolBackend */
-  async request(request: AddressRequest, mayExist: boolean): Promise<string> {
+  async request(request: AddressRequest, mayExist: boolean, beganAt?: number): Promise<string> {
     const taking: Taking = {
       ...parseAddressRequest(request),
       ...{ poolId: request.poolId, mayExist, grant: newGrant() },
@@ -65,14 +65,14 @@ export class SharedAddresses {
         const attempt = this.#needs.locks.shared(taking.poolId, () => this.#attempt(taking, deadline));
         taking.running = attempt.catch(() => {});
         return attempt;
-      });
+      }, beganAt);
     } finally {
       await this.#oweDoubts(taking);
     }
   }
 
   async #attempt(taking: Taking, deadline: Deadline): Promise<string | Lost> {
-    await this.#needs.feed.ready;
+    await this.#needs.feed.heard();
     if (deadline.isOver) return lost;
     const done = await this.#resolveDoubts(taking);
     if (done !== undefined) return done;

@@ -28,7 +28,7 @@ export class SharedAttachments {
   async attach(network: string, subnet: AttachedSubnet): Promise<void> {
     const { attempts, feed, mirror, hostId } = this.#needs;
     await attempts.run(async (deadline) => {
-      await feed.ready;
+      await feed.heard();
       if (deadline.isOver) return lost;
       const isOurs = (pool: Pool): boolean => pool.hosts.includes(hostId);
       const pool = poolToAttach(mirror.table, network, { ...subnet, addressSpace: sharedSpace }, isOurs);

@@ -1,7 +1,8 @@
-/** What people call the hosts that share pools. */
+/** Who the hosts are that share pools: what people call them, and that no two have the same ID. */
 import { explain, TsnetError } from "../../errors.ts";
 import type { Log } from "../log.ts";
 import type { SharedRecords } from "../records.ts";
+import { newGrant } from "./grants.ts";
 
 export interface SharedHostsNeeds {
   readonly records: SharedRecords;
@@ -13,6 +14,11 @@ export interface SharedHostsNeeds {
 export class SharedHosts {
   readonly #needs: SharedHostsNeeds;
   readonly #names = new Map<string, string>();
+  /** Tells this process from another one that says it is the same host. */
+  readonly #process = newGrant();
+  /** Whether the record of this host is known to be this process's. */
+  #isOurs = false;
+  #hasObjected = false;
   #end: () => Promise<void> = async () => {};
 
   constructor(needs: SharedHostsNeeds) {
@@ -30,8 +36,12 @@ export class SharedHosts {
       reset: (values) => {
         this.#names.clear();
         for (const [id, value] of values) put(id, value);
+        this.#isOurs = processOf(values.get(this.#needs.hostId)) === this.#process;
       },
-      change: put,
+      change: (id, value) => {
+        put(id, value);
+        if (id === this.#needs.hostId) this.#lookForTwin(value);
+      },
     });
     ready.catch(() => {}); // without names there are IDs
     this.#end = end;
@@ -44,9 +54,27 @@ export class SharedHosts {
   /** Tells the others what this host is called. */
   introduce(): void {
     const { records, hostId, hostName, log } = this.#needs;
-    records.commit([{ put: "host", id: hostId, value: { name: hostName } }]).catch((error: unknown) => {
-      log.warn({ error: explain(error) }, "this host could not be named in etcd");
-    });
+    records
+      .commit([{ put: "host", id: hostId, value: { name: hostName, process: this.#process } }])
+      .catch((error: unknown) => {
+        log.warn({ error: explain(error) }, "this host could not be named in etcd");
+      });
+  }
+
+  /** An earlier process of this host is silent once this one has named itself: whoever does it then is another host. */
+  #lookForTwin(value: unknown): void {
+    const { hostId, log } = this.#needs;
+    const process = processOf(value);
+    const isTwin = this.#isOurs && process !== undefined && process !== this.#process;
+    this.#isOurs = process === this.#process;
+    if (!isTwin) return;
+    const why = "each gives back and takes over what the other one holds";
+    const todo = "set TSNET_HOST_ID to another name on one of them (a cloned machine has the same /etc/machine-id)";
+    const fields = { hostId, name: (value as { readonly name?: unknown }).name };
+    log.error(fields, `another host shares pools by the same host ID: ${why}; ${todo}`);
+    // Once, so that it hears of this one too.
+    if (!this.#hasObjected) this.introduce();
+    this.#hasObjected = true;
   }
 
   /** "web-1 (4f2a90c1d2e3)"; the ID alone where there is no other name. */
@@ -69,3 +97,8 @@ export class SharedHosts {
     return message === error.message ? error : new TsnetError(error.code, message, { cause: error.cause });
   }
 }
+
+const processOf = (value: unknown): string | undefined => {
+  const process = (value as { readonly process?: unknown } | null | undefined)?.process;
+  return typeof process === "string" ? process : undefined;
+};

@@ -8,9 +8,10 @@ import type { Feed } from "./feed.ts";
 import { newGrant } from "./grants.ts";
 import type { Owed } from "./owed.ts";
 import { poolIdOf } from "./pool.ts";
+import { formatPoolOptions } from "./pool-options.ts";
 import type { AnyPoolWish, NamedPoolWish, PoolWish } from "./pool-request.ts";
 import { PoolTable } from "./pool-table.ts";
-import { type EtcdSpace, parseSharedPool, type SharedPoolRecord, sharedSpace } from "./shared-record.ts";
+import { type EtcdSpace, parseKnownPool, type SharedPoolRecord, sharedSpace } from "./shared-record.ts";
 import { type Obstacle, SubnetSearch } from "./subnet-search.ts";
 import type { Swaps } from "./swaps.ts";
 
@@ -58,23 +59,48 @@ export class SharedPoolRequests {
   }
 
   /** @see PoolBackend */
-  async request(wish: PoolWish, mayExist: boolean): Promise<{ readonly poolId: string; readonly pool: string }> {
+  async request(wish: PoolWish, mayExist: boolean, beganAt?: number) {
     const asking: Asking = { wish, mayExist, grant: newGrant(), doubts: new Set(), running: Promise.resolve() };
     try {
       const id = await this.#needs.attempts.run((deadline) => {
         const attempt = this.#attempt(asking, deadline);
         asking.running = attempt.catch(() => {});
         return attempt;
-      });
+      }, beganAt);
       return { poolId: id, pool: id.split("/").slice(1, 3).join("/") };
     } finally {
       await this.#oweDoubts(asking);
     }
   }
 
+  /**
+   * Has a pool again that etcd has lost, as this host had it.
+   * @throws TsnetError "conflict" if another one is in its way by now; "store"
+   */
+  async putBack(id: string, { hosts, ...record }: SharedPoolRecord): Promise<void> {
+    const { attempts, swaps, hostId } = this.#needs;
+    await attempts.run(async () => {
+      const { records, table, version } = await this.#read(sharedSpace);
+      const { record: present, value } = records.get(id) ?? {};
+      if (present?.hosts[hostId] !== undefined) return true;
+      const own = { [hostId]: hosts[hostId] };
+      if (value !== undefined) {
+        const joined = { ...value, hosts: { ...present?.hosts, ...own } };
+        return (await swaps.putPool(id, joined, [{ kind: "pool", id, is: value }], [])) || lost;
+      }
+      table.refuseOverlap(
+        sharedSpace,
+        parseCidr(record.subnet),
+        record.subPool === null ? null : parseCidr(record.subPool),
+      );
+      const conditions: RecordCondition[] = [version, { kind: "pool", id, is: "absent" }];
+      return (await swaps.putPool(id, { ...record, hosts: own }, conditions, [newVersion(sharedSpace)])) || lost;
+    });
+  }
+
   async #attempt(asking: Asking, deadline: Deadline): Promise<string | Lost> {
     const { wish, grant, doubts } = asking;
-    await this.#needs.feed.ready;
+    await this.#needs.feed.heard();
     if (deadline.isOver) return lost;
     const space = wish.addressSpace === addressSpaces.global ? wish.addressSpace : sharedSpace;
     // A pool that this host has yet to leave is not asked for again before.
@@ -114,10 +140,10 @@ export class SharedPoolRequests {
 
   /** Has a pool together with the hosts that have it. */
   #join(id: string, record: SharedPoolRecord, value: object, wish: NamedPoolWish, asking: Asking) {
-    const [theirs, ours] = [JSON.stringify(record.options), JSON.stringify(wish.options)];
+    const [theirs, ours] = [formatPoolOptions(record.options), formatPoolOptions(wish.options)];
     if (theirs !== ours) {
-      const hint = "give the same options on each host";
-      throw new TsnetError("conflict", `pool ${id} exists with other IPAM options: ${theirs}, not ${ours}; ${hint}`);
+      const what = `${theirs}, and not ${ours}; give the same options on each host`;
+      throw new TsnetError("conflict", `pool ${id} exists with other IPAM options: ${what}`);
     }
     return this.#holding(sharedSpace, wish, async () => {
       const claim = { network: null, grant: asking.grant, sinceMs: this.#needs.now() };
@@ -191,7 +217,8 @@ export class SharedPoolRequests {
     const table = new PoolTable();
     for (const [id, value] of await records.list("pool")) {
       if (!id.startsWith(`${space}/`)) continue;
-      const record = parse(id, value);
+      // As long as it is not known what a pool has, none can be made that is surely not in its way.
+      const record = parseKnownPool(id, value);
       const subPool = record.subPool === null ? null : parseCidr(record.subPool);
       found.set(id, { record, value: value as object });
       table.add(space, parseCidr(record.subnet), subPool, record.options);
@@ -202,15 +229,6 @@ export class SharedPoolRequests {
 
   #claimOf(record: SharedPoolRecord) {
     return record.addressSpace === addressSpaces.global ? record : record.hosts[this.#needs.hostId];
-  }
-}
-
-/** As long as it is not known what a pool has, none can be made that is surely not in its way. */
-function parse(id: string, value: unknown): SharedPoolRecord {
-  try {
-    return parseSharedPool(id, value);
-  } catch (cause) {
-    throw new TsnetError("conflict", "the pools in etcd are not known", { cause });
   }
 }
 

@@ -6,7 +6,6 @@
  * So it does not matter for what is given out how late the mirror is, nor how many hosts are at it.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { explain } from "../../errors.ts";
 import { type Cidr, containsIp, parseHostAddress, parseIp } from "../../net/cidr.ts";
 import { Locks } from "../locks.ts";
 import type { Log } from "../log.ts";
@@ -17,8 +16,8 @@ import { type AddressSpace, addressSpaces, type DefaultPools } from "./default-p
 import { Feed } from "./feed.ts";
 import { Mirror } from "./mirror.ts";
 import { Owed, type OwedRelease } from "./owed.ts";
-import type { Pool } from "./pool.ts";
 import type { PoolWish } from "./pool-request.ts";
+import { type Holdings, Recovery } from "./recovery.ts";
 import { SharedAddresses } from "./shared-addresses.ts";
 import { SharedAttachments } from "./shared-attachments.ts";
 import { SharedHosts } from "./shared-hosts.ts";
@@ -27,6 +26,7 @@ import { sharedSpace } from "./shared-record.ts";
 import { SharedReleases } from "./shared-releases.ts";
 import type { Obstacle } from "./subnet-search.ts";
 import { Swaps } from "./swaps.ts";
+import { Sweeper } from "./sweeper.ts";
 import type { LeaseView, PoolView } from "./views.ts";
 
 export interface SharedPoolsOptions {
@@ -54,26 +54,24 @@ export interface SharedPoolsOptions {
 /** A release waits so long for etcd before it is answered: Docker need not wait for what is on the disk. */
 const patienceMs = 500;
 
-/** So many records of rests that are over are removed at a time. */
-const sweptAtOnce = 16;
-
 export class SharedPools implements PoolBackend {
   readonly #options: SharedPoolsOptions;
   readonly #mirror: Mirror;
   readonly #feed: Feed;
-  readonly #swaps: Swaps;
+  readonly #attempts: Attempts;
   readonly #owed: Owed;
   readonly #requests: SharedPoolRequests;
   readonly #addresses: SharedAddresses;
   readonly #attachments: SharedAttachments;
   readonly #releases: SharedReleases;
   readonly #hosts: SharedHosts;
-  readonly #sweeping = new Set<Pool>();
+  readonly #recovery: Recovery;
+  readonly #sweeper: Sweeper;
 
   constructor(options: SharedPoolsOptions) {
     const { records, endpoints, localRecords, hostId, log, now, timing } = options;
     const mirror = new Mirror({ hostId, log });
-    const feed = new Feed(records, mirror, () => this.#onReachable());
+    const feed = new Feed(records, mirror, (before) => this.#onReachable(before));
     const swaps = new Swaps({ records, mirror, feed });
     const attempts = new Attempts({ endpoints, timing });
     const locks = new Locks();
@@ -81,13 +79,15 @@ export class SharedPools implements PoolBackend {
     this.#options = options;
     this.#mirror = mirror;
     this.#feed = feed;
-    this.#swaps = swaps;
+    this.#sweeper = new Sweeper(swaps, log);
+    this.#attempts = attempts;
     this.#hosts = new SharedHosts(options);
     this.#releases = new SharedReleases(common);
     this.#attachments = new SharedAttachments(common);
     this.#owed = new Owed({ records: localRecords, settle: (owed) => this.#releases.settle(owed), log });
     this.#requests = new SharedPoolRequests({ ...options, ...common, owed: this.#owed });
     this.#addresses = new SharedAddresses({ ...common, owed: this.#owed, log });
+    this.#recovery = new Recovery({ ...common, owed: this.#owed, requests: this.#requests, log });
   }
 
   /**
@@ -101,12 +101,22 @@ export class SharedPools implements PoolBackend {
   }
 
   async close(): Promise<void> {
-    await this.#owed.close();
+    this.#attempts.close();
+    await Promise.all([this.#owed.close(), this.#recovery.close()]);
     await Promise.all([this.#feed.close(), this.#hosts.close()]);
   }
 
-  async requestPool(wish: PoolWish, mayExist: boolean): Promise<{ readonly poolId: string; readonly pool: string }> {
-    return this.#requests.request(wish, mayExist);
+  /**
+   * Waits until this host knows what there is in etcd, or was.
+   * @param beganAt when that was asked for, by performance.now()
+   * @throws TsnetError "store" if it does not in time
+   */
+  async known(beganAt: number): Promise<void> {
+    if (!this.#feed.isReady) await this.#attempts.run(() => this.#feed.heard().then(() => true), beganAt);
+  }
+
+  async requestPool(wish: PoolWish, mayExist: boolean, beganAt?: number) {
+    return this.#requests.request(wish, mayExist, beganAt);
   }
 
   async releasePool(poolId: string): Promise<void> {
@@ -117,12 +127,12 @@ export class SharedPools implements PoolBackend {
     await this.#giveBack({ what: "pool", id: poolId, grant: claim?.grant ?? null, atMs: this.#options.now() });
   }
 
-  async requestAddress(request: AddressRequest, mayExist: boolean): Promise<string> {
-    const address = await this.#addresses.request(request, mayExist).catch((error: unknown) => {
+  async requestAddress(request: AddressRequest, mayExist: boolean, beganAt?: number): Promise<string> {
+    const address = await this.#addresses.request(request, mayExist, beganAt).catch((error: unknown) => {
       throw this.#hosts.named(error);
     });
     const pool = this.#mirror.pool(request.poolId)?.pool;
-    if (pool) void this.#sweep(pool);
+    if (pool) void this.#sweeper.sweep(pool);
     return address;
   }
 
@@ -187,6 +197,11 @@ export class SharedPools implements PoolBackend {
     for (const [offset, lease] of pool.entries()) yield { pool: poolId, address: pool.addressAt(offset), ...lease };
   }
 
+  /** Whether etcd has told of all that there is, at least once. */
+  get isReady(): boolean {
+    return this.#feed.isReady;
+  }
+
   held(addressSpace: AddressSpace): Cidr[] {
     const space = addressSpace === addressSpaces.global ? addressSpace : sharedSpace;
     return [...this.#mirror.table.held(space), ...(space === sharedSpace ? this.#requests.choosing : [])];
@@ -212,32 +227,13 @@ export class SharedPools implements PoolBackend {
   /** What Docker gives back, it does not ask for again: it is on this host's disk before etcd hears of it, which may be later. */
   async #giveBack(owed: OwedRelease): Promise<void> {
     await this.#owed.add([owed]);
-    const settled = this.#owed.settle(owed).catch((error: unknown) => {
-      this.#options.log.warn({ id: owed.id, error: explain(error) }, "what was given back still has to reach etcd");
-    });
+    const settled = this.#owed.settle(owed).catch((error: unknown) => this.#owed.tell(owed, error));
     await Promise.race([settled, pause(patienceMs, undefined, { ref: false })]);
   }
 
-  #onReachable(): void {
+  #onReachable(before: Holdings | undefined): void {
+    if (before) this.#recovery.start(before);
     this.#hosts.introduce();
     void this.#owed.retry();
-  }
-
-  /** Removes records of rests that are over, in the background. */
-  async #sweep(pool: Pool): Promise<void> {
-    if (this.#sweeping.has(pool)) return;
-    const lapsed = [...pool.lapsed()].slice(0, sweptAtOnce);
-    if (lapsed.length === 0) return;
-    this.#sweeping.add(pool);
-    try {
-      for (const offset of lapsed) {
-        const isLapsed = [...pool.lapsed()].includes(offset);
-        if (isLapsed) await this.#swaps.replace(pool, offset, undefined);
-      }
-    } catch (error) {
-      this.#options.log.debug({ pool: pool.id, error: explain(error) }, "rests that are over could not be removed yet");
-    } finally {
-      this.#sweeping.delete(pool);
-    }
   }
 }

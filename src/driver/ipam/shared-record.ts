@@ -1,5 +1,6 @@
 /** Pools that hosts share, as they are recorded in etcd. Their leases are recorded like those of other pools: pool-record.ts. */
 import { z } from "zod";
+import { TsnetError } from "../../errors.ts";
 import { parseCidr } from "../../net/cidr.ts";
 import { parseRecord, textFor } from "../parse-record.ts";
 import { defaultPoolOptions } from "./pool-options.ts";
@@ -36,3 +37,15 @@ export type EtcdSpace = SharedPoolRecord["addressSpace"];
 
 /** @throws TsnetError "store", which names the record */
 export const parseSharedPool = (id: string, value: unknown): SharedPoolRecord => parseRecord("pool", id, shape, value);
+
+/**
+ * As parseSharedPool, for what is decided by the record alone: to read it again is of no use.
+ * @throws TsnetError "conflict", which names the record
+ */
+export function parseKnownPool(id: string, value: unknown): SharedPoolRecord {
+  try {
+    return parseSharedPool(id, value);
+  } catch (cause) {
+    throw new TsnetError("conflict", "the pools in etcd are not known", { cause });
+  }
+}

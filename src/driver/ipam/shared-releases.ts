@@ -10,7 +10,7 @@ import type { Mirror } from "./mirror.ts";
 import type { OwedRelease } from "./owed.ts";
 import type { Pool } from "./pool.ts";
 import type { LeaseRecord } from "./pool-record.ts";
-import { parseSharedPool, type SharedPoolRecord } from "./shared-record.ts";
+import { parseKnownPool as parse, type SharedPoolRecord } from "./shared-record.ts";
 import type { Swaps } from "./swaps.ts";
 
 export interface SharedReleasesNeeds {
@@ -57,8 +57,9 @@ export class SharedReleases {
   releaseLease(id: string, isMeant: (lease: Lease, pool: Pool) => boolean): Promise<boolean> {
     const { mirror, feed, swaps, attempts } = this.#needs;
     let isConfirmed = false;
-    return attempts.run(async (): Promise<boolean | Lost> => {
-      await feed.ready;
+    return attempts.run(async (deadline): Promise<boolean | Lost> => {
+      await feed.heard();
+      if (deadline.isOver) return lost;
       const found = mirror.find(id);
       if (found && found.lease.restsUntilMs === null && isMeant(found.lease, found.pool)) {
         isConfirmed = false;
@@ -89,7 +90,7 @@ export class SharedReleases {
     const { records, mirror } = this.#needs;
     const value = await records.get("pool", owed.id);
     if (value !== undefined) {
-      const record = parseSharedPool(owed.id, value);
+      const record = parse(owed.id, value);
       if (!this.#isPoolOwed(record, owed)) return true;
       if (!(await this.#removeLeases(owed.id, "present"))) return lost;
       if (!(await this.#leavePool(owed.id, record, value as object))) return lost;
@@ -133,7 +134,9 @@ export class SharedReleases {
    */
   async #removeLeases(poolId: string, pool: "present" | "absent"): Promise<boolean> {
     const { records } = this.#needs;
-    const leases = [...(await records.list("lease"))].filter(([, value]) => (value as LeaseRecord).pool === poolId);
+    const leases = [...(await records.list("lease"))].filter(
+      ([, value]) => (value as LeaseRecord | null)?.pool === poolId,
+    );
     const steps = leases.flatMap(([id, value]) => {
       const change = pool === "absent" ? ({ remove: "lease", id } as const) : this.#leftBehind(id, value);
       return change === undefined ? [] : [{ change, condition: { kind: "lease", id, is: value as object } as const }];

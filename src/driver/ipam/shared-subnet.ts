@@ -15,6 +15,8 @@ export class SharedSubnet {
   readonly reserved: readonly bigint[];
   /** Offsets that a search passes over: those that are held, that rest, and that nobody gets. */
   readonly held = new AddressSet();
+  #clockMs = 0;
+  #isEnding = false;
 
   constructor(addressSpace: PoolSpace, cidr: Cidr) {
     this.addressSpace = addressSpace;
@@ -29,9 +31,21 @@ export class SharedSubnet {
     return undefined;
   }
 
-  /** Puts back into the search what rests no longer. */
-  endRests(nowMs: number): void {
-    for (const pool of this.pools) pool.endRests(nowMs);
+  /**
+   * Puts back into the search what rests no longer.
+   * @returns whether there is more, which follows in turns of its own
+   */
+  endRests(nowMs: number): boolean {
+    this.#clockMs = nowMs;
+    let isMore = false;
+    for (const pool of this.pools) if (pool.endRests(nowMs)) isMore = true;
+    if (!isMore || this.#isEnding) return isMore;
+    this.#isEnding = true;
+    setImmediate(() => {
+      this.#isEnding = false;
+      this.endRests(this.#clockMs);
+    });
+    return true;
   }
 
   /** Takes an offset out of the search. */

@@ -64,16 +64,24 @@ export function decodeAddress(payload: Buffer): ObservedAddress | undefined {
   return { link: payload.readUInt32LE(4), address: `${inetNtop(address)}/${payload.readUInt8(1)}` };
 }
 
-/** RTM_NEWROUTE, RTM_DELROUTE. undefined for what is not unicast, for the local table, and for other families, such as MPLS. */
-export function decodeRoute(payload: Buffer): ObservedRoute | undefined {
+/**
+ * RTM_NEWROUTE, RTM_DELROUTE. undefined for what is not unicast, for the local table, and for other families, such as MPLS.
+ * @param isWanted of the index of the output link, 0 where there is none or several: undefined for those that are not
+ */
+export function decodeRoute(
+  payload: Buffer,
+  isWanted: (link: number) => boolean = () => true,
+): ObservedRoute | undefined {
   if (payload.readUInt8(7) !== route.unicast || payload.readUInt8(4) === route.tableLocal) return undefined;
   const length = addressBytes[familyOf(payload)];
   if (length === undefined) return undefined;
   const attributes = decodeAttributes(payload, rtmsgBytes);
+  const link = readNumber(attributes, rta.oif);
+  if (!isWanted(link)) return undefined;
   const bytes = attributes.get(rta.dst) ?? new Uint8Array(length);
   return {
     destination: `${inetNtop(bytes)}/${payload.readUInt8(1)}`,
-    link: readNumber(attributes, rta.oif),
+    link,
     table: readNumber(attributes, rta.table) || payload.readUInt8(4),
     protocol: payload.readUInt8(5),
   };

@@ -99,9 +99,12 @@ export class Rtnetlink {
     return this.#dump(rtm.getAddr, new Uint8Array(8), [], decodeAddress);
   }
 
-  /** Unicast routes of all tables but the local one. */
-  listRoutes(): ObservedRoute[] {
-    return this.#dump(rtm.getRoute, new Uint8Array(12), [], decodeRoute);
+  /**
+   * Unicast routes of all tables but the local one.
+   * @param isWanted of the index of a route's output link, 0 where there is none or several
+   */
+  listRoutes(isWanted: (link: number) => boolean): ObservedRoute[] {
+    return this.#dump(rtm.getRoute, new Uint8Array(12), [], (payload) => decodeRoute(payload, isWanted));
   }
 
   /**

@@ -8,6 +8,7 @@ import { explain, TsnetError } from "../../../src/errors.ts";
 import { KernelClient } from "../../../src/kernel/kernel-client.ts";
 import { Rtnetlink } from "../../../src/kernel/netlink/rtnetlink.ts";
 import { Thread } from "../../../src/kernel/thread.ts";
+import type { ObservedRoutes } from "../../../src/plan/observed.ts";
 import type { Op } from "../../../src/plan/op.ts";
 import { expectNoLeftovers, ip, ipJson } from "../../support/netns.ts";
 
@@ -87,6 +88,16 @@ describe("KernelClient", () => {
       { destination: "fd00:9::/64", link, table: 254, protocol: 2 },
     ]);
     ip("route del blackhole 10.8.0.0/16");
+  });
+
+  it("observes routes by other links than bridges only if all are asked for: there may be 100,000", async () => {
+    await kernel.apply([bridge, address]);
+    ip("route add 10.6.0.0/16 dev lo");
+    const found = async (routes?: ObservedRoutes): Promise<string[]> =>
+      (await kernel.observe(routes)).routes.map(({ destination }) => destination).filter((to) => to.startsWith("10."));
+    expect(await found()).to.deep.equal(["10.9.0.0/16"]);
+    expect(await found("all")).to.have.members(["10.9.0.0/16", "10.6.0.0/16"]);
+    ip("route del 10.6.0.0/16");
   });
 
   it("stops at the first operation that fails, and says which it was", async () => {

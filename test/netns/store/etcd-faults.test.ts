@@ -76,6 +76,15 @@ describe("EtcdStore", () => {
     expect(second).to.match(/the time was over before it was asked.*; nothing was changed$/);
   });
 
+  it("is closed in good time though nobody answers, whatever waits", async () => {
+    const store = await openStore({ endpoints: [silentUrl, `${silentUrl.replace("127.0.0.1", "localhost")}`] });
+    const calls = [store.commitIf([put("a", {})], []), store.get("pool", "a"), store.commit([put("a", {})])].map(
+      errorOf,
+    );
+    expect(await took(() => store.close())).to.be.lessThan(2_000);
+    expect((await Promise.all(calls)).map(({ code }) => code)).to.deep.equal(["store", "store", "store"]);
+  });
+
   it("asks the next server if one cannot be reached or does not answer, and stays with the one that does", async () => {
     const store = await openStore({ endpoints: [refusedUrl, silentUrl, server.url] }, { timeoutMs: 900 });
     expect(await store.get("pool", "a")).to.equal(undefined);

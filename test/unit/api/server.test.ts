@@ -63,6 +63,14 @@ describe("the server", () => {
     expect(log.lines).to.have.length(2);
   });
 
+  it("cuts an error short that repeats what it was sent", async () => {
+    const fail = slow(() => Promise.reject(new TsnetError("invalid", "x".repeat(5000))));
+    await open({ "IpamDriver.Fail": fail }, Promise.resolve());
+    const text = `${"x".repeat(4096)}…`;
+    expect(await plugin.call("IpamDriver.Fail")).to.deep.equal({ status: 200, body: { Error: text } });
+    expect(log.lines.join()).to.have.length.below(5000);
+  });
+
   it("can be called with chunks of a body, and with one that has no length", async () => {
     await open({ echo: { isImmediate: true, run: async (body) => ({ body: body ?? "nothing" }) } }, Promise.resolve());
     expect(await plugin.call("echo", { a: "ä" })).to.deep.equal({ status: 200, body: { body: { a: "ä" } } });

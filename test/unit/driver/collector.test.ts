@@ -65,6 +65,9 @@ describe("endpoints that Docker has left behind", () => {
         options: {},
         v6: false,
       });
+      await driver.ipam.attach(network, [
+        { addressSpace: "tsnet-local", pool: "172.18.0.0/16", gateway: null, auxiliary: [] },
+      ]);
       expect(await take()).to.equal(address);
       await driver.endpoints.create({ network, id: idOf("e5"), addresses: [address], mac: null });
     });

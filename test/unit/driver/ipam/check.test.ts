@@ -107,6 +107,15 @@ describe("IpamCheck", () => {
       expect(await repair()).to.deep.equal(["172.18.0.2"]);
     });
 
+    it("gives it back after the grace time though the clock was set back by a year meanwhile", async () => {
+      now += 365 * 86_400_000;
+      await check.check();
+      now -= 365 * 86_400_000;
+      expect(await repair()).to.deep.equal([]);
+      now += graceMs;
+      expect(await repair()).to.deep.equal(["172.18.0.2"]);
+    });
+
     it("leaves it to whoever got it, or has an endpoint by then", async () => {
       await check.check();
       now += graceMs;
@@ -162,7 +171,7 @@ describe("IpamCheck", () => {
     let left: string;
     beforeEach(() => {
       left = ipam.addPool("10.8.0.0/24");
-      ipam.hold(left, "10.8.0.2");
+      ipam.hold(left, "10.8.0.1", { role: "gateway" });
     });
 
     it("gives it back with all that is in it, after the grace time", async () => {
@@ -173,11 +182,29 @@ describe("IpamCheck", () => {
       expect(log.lines[0]).to.match(/^warn: gave back what nobody uses: tsnet-local\/10\.8\.0\.0\/24/);
     });
 
+    it("gives it back only when it is told to if containers have addresses of it: another Docker's, maybe", async () => {
+      ipam.hold(left, "10.8.0.2");
+      await check.check();
+      now += graceMs;
+      await check.sweep();
+      expect(ipam.held()).to.include("10.8.0.2");
+      expect(log.lines[0]).to.include("addresses do not agree");
+      expect(await repair()).to.deep.equal([left]);
+    });
+
     it("leaves it to a network of another driver, which Docker knows", async () => {
       await check.check();
       now += graceMs;
       docker = [dockers(networkId, "172.18.0.0/16"), { ...dockers("b", "10.8.0.0/24"), driver: "macvlan" }];
       expect(await found()).to.deep.equal([]);
+    });
+
+    it("leaves it to a network that was asked for with any subnet of the size: Docker does not tell which it is", async () => {
+      const wide = ipam.addPool("fd00:1::/64", { family: 6 });
+      docker = [dockers(networkId, "172.18.0.0/16"), { ...dockers("b", "0.0.0.0/24", "::/64"), driver: "bridge" }];
+      expect(await found()).to.deep.equal([]);
+      docker = [dockers(networkId, "172.18.0.0/16"), dockers("b", "0.0.0.0/25", "::/65")];
+      expect(await found()).to.deep.equal([`orphan-pool ${left}`, `orphan-pool ${wide}`]);
     });
 
     it("gives nothing back where Docker cannot be asked, and says that it is not known", async () => {
@@ -259,6 +286,18 @@ describe("IpamCheck", () => {
     expect(await found()).to.deep.equal(["missing-lease 172.18.0.1"]);
   });
 
+  it("does not miss an address whose pool is not known yet, as etcd has not answered", async () => {
+    await state.saveEndpoint(endpointOf({ addresses: ["10.5.0.2/24", "172.18.0.2/16"], leases: ["g", "h"] }));
+    ipam.hold(pool, "172.18.0.2", { grant: "h" });
+    ipam.isComplete = false;
+    expect(await found()).to.deep.equal([]);
+    await state.saveEndpoint(endpointOf({ addresses: ["172.18.0.2/16"], leases: ["of another"] }));
+    expect(await found()).to.deep.equal(["missing-lease 172.18.0.2"]);
+    ipam.isComplete = true;
+    await state.saveEndpoint(endpointOf({ addresses: ["10.5.0.2/24", "172.18.0.2/16"], leases: ["g", "h"] }));
+    expect(await found()).to.deep.equal(["missing-lease 10.5.0.2"]);
+  });
+
   it("finds a pool that is used up by 80 %", async () => {
     ipam.addPool("10.1.0.0/24", { network: networkId, size: 12n, used: 7n, resting: 1n, free: 2n });
     expect(await found()).to.deep.equal([]);
@@ -277,8 +316,21 @@ describe("IpamCheck", () => {
     now += graceMs;
     await check.sweep();
     expect(ipam.held()).to.include("10.6.0.3");
+    ipam.reads = 0;
     ipam.beforeRelease = () => ipam.stale.delete("10.6.0.4"); // asked for at last
     expect(await repair()).to.deep.equal(["10.6.0.3"]);
+    expect(ipam.reads, "two checks of two pools, and not one for each address that is given back").to.equal(4);
+  });
+
+  it("finds a pool that a swarm's leader did not ask for again, and gives it back when it is told to", async () => {
+    const ids = ["10.6.0.0/24", "10.7.0.0/24"].map((subnet) => ipam.addPool(subnet, { addressSpace: "tsnet-global" }));
+    for (const id of ids) ipam.stale.add(id);
+    expect(await found()).to.deep.equal(ids.map((id) => `stale-pool ${id}`));
+    now += graceMs;
+    await check.sweep();
+    expect(ipam.held()).to.include("10.6.0.0/24");
+    ipam.beforeRelease = () => ipam.stale.delete(ids[1] ?? ""); // asked for at last
+    expect(await repair()).to.deep.equal([ids[0]]);
   });
 
   it("logs once what it cannot mend, and that it could not give something back", async () => {

@@ -35,13 +35,14 @@ describe("leases of an endpoint", () => {
     await take(await idOf("10.0.0.0/24"), "10.0.0.5");
     await take(await idOf("10.8.0.0/24", { addressSpace: "tsnet-global" }), "10.8.0.5");
     expect(leasesAt(["10.0.0.6/24", "10.0.0.5/16", "10.9.0.5/24", "10.8.0.5/24"])).to.deep.equal([]);
-    expect(leasesAt(["10.0.0.5/24"])).to.have.length(1);
+    expect(leasesAt(["10.0.0.5/24"])).to.deep.equal([]);
     await attach("n2", "10.0.0.0/24");
     expect([leasesAt(["10.0.0.5/24"]), leasesAt(["10.0.0.5/24"], "n2").length]).to.deep.equal([[], 1]);
   });
 
   it("are given back by their grant, and only by it", async () => {
     const id = await idOf("10.0.0.0/24", { subPool: "10.0.0.0/25" });
+    await attach("n1", "10.0.0.0/24");
     const address = await take(id, "10.0.0.5");
     const old = leasesAt([address]);
     await release(id, "10.0.0.5");
@@ -51,6 +52,19 @@ describe("leases of an endpoint", () => {
     await releaseLeases([address, "fd00::5/64"], ["other", ...leasesAt([address])]);
     expect(await recorded()).to.deep.equal([id]);
     expect(await take(id, "10.0.0.5")).to.equal(address);
+  });
+
+  it("are a network's that was recorded before pools had networks", async () => {
+    const [pool, subnet] = ["tsnet-local/10.0.0.0/24", "10.0.0.0/24"];
+    const older = { addressSpace: "tsnet-local", subnet, subPool: null, lastAllocated: null };
+    await lab.store.commit([
+      { put: "pool", id: pool, value: older },
+      { put: "lease", id: "tsnet-local/10.0.0.5", value: { pool, address: "10.0.0.5", grant: "g" } },
+    ]);
+    await lab.restart();
+    expect(leasesAt(["10.0.0.5/24"])).to.deep.equal(["g"]);
+    await releaseLeases(["10.0.0.5/24"], ["g"]);
+    expect(await recorded()).to.deep.equal([pool]);
   });
 
   it("that were recorded without a grant are held, and never given back by one", async () => {
@@ -68,6 +82,7 @@ describe("leases of an endpoint", () => {
 
   it("gives back nobody's lease but the one that was meant, though both are under way", async () => {
     const id = await idOf("10.0.0.0/24");
+    await attach("n1", "10.0.0.0/24");
     const old = leasesAt([await take(id, "10.0.0.5")]);
     lab.store.isHolding = true;
     const released = release(id, "10.0.0.5");

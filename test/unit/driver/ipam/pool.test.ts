@@ -56,7 +56,7 @@ describe("a pool", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120, size: "max" }), (steps) => {
         const table = new PoolTable();
-        const options = { ...defaultPoolOptions, sticky: true };
+        const options = { ...defaultPoolOptions, sticky: true, quarantineMs: 3_600_000 };
         const pools = ["10.0.0.0/29", "10.0.0.4/30"].map((subPool) =>
           table.add("tsnet-local", parseCidr("10.0.0.0/28"), parseCidr(subPool), options),
         ) as [Pool, Pool];

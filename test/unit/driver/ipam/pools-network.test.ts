@@ -121,6 +121,14 @@ describe("Pools of a network", () => {
       ]);
     });
 
+    it("says so where nobody can have an address, and nobody has one", async () => {
+      const error = await errorOf(take(await idOf("fd00::/128")));
+      expect(error.message).to.equal(
+        "no available IPv6 addresses on this network's address pools: tsnet-local/fd00::/128 (size 1): " +
+          "all of it is reserved, or held by another pool of the subnet; make the network with a larger subnet or IP range",
+      );
+    });
+
     it("takes addresses of the next back by the ID of the first", async () => {
       const [first, second] = [await idOf("10.0.0.0/30"), await idOf("10.1.0.0/30")];
       await attach("n1", "10.0.0.0/30", "10.1.0.0/30");
@@ -132,6 +140,12 @@ describe("Pools of a network", () => {
       expect(await takeAll(first, 2)).to.deep.equal(["10.1.0.1/30", "10.1.0.2/30"]);
       await release(second, "10.0.0.1");
       expect(await takeAll(first, 1)).to.deep.equal(["10.0.0.1/30"]);
+    });
+
+    it("takes no address for its own of a pool of another driver's network, which no network of tsnet has", async () => {
+      const id = await idOf("10.0.0.0/24");
+      await take(id);
+      expect(lab.pools.leasesAt("a", ["10.0.0.1/24"])).to.deep.equal([]);
     });
 
     it("gives back no address of another network's pool", async () => {

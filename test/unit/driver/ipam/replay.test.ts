@@ -126,13 +126,27 @@ for (const [where, open] of kinds) {
     });
 
     it("tells which addresses were not asked for again", async () => {
-      const unclaimed = (manager: Manager) => manager.ipam.unclaimed(id).map(({ address }) => address);
+      const unclaimed = ({ ipam }: Manager) =>
+        [...ipam.leasesOf(id)].filter((lease) => ipam.isUnclaimed(lease)).map(({ address }) => address);
       expect(unclaimed(leader)).to.deep.equal([]);
       await replay(next);
       await take(next, id);
       expect(unclaimed(next)).to.deep.equal(["10.1.0.3"]);
       await take(next, id, "10.1.0.3");
       expect(unclaimed(next)).to.deep.equal([]);
+    });
+
+    it("tells which pools were not asked for again, once a replay has begun", async () => {
+      const other = await requestPool(leader, "10.2.0.0/24");
+      const unclaimed = () => [id, other].filter((pool) => next.ipam.isUnclaimedPool(pool));
+      next.ipam.newEpoch();
+      expect(unclaimed()).to.deep.equal([]);
+      await requestPool(next, "10.3.0.0/24");
+      expect(unclaimed()).to.deep.equal([]);
+      await requestPool(next, "10.1.0.0/24");
+      expect(unclaimed()).to.deep.equal([other]);
+      await requestPool(next, "10.2.0.0/24");
+      expect(unclaimed()).to.deep.equal([]);
     });
 
     it("does not take a refused wish for one that was made", async () => {
@@ -166,7 +180,7 @@ describe("the local address space", () => {
     expect(await take(node, id, "10.1.0.1", gateway)).to.equal("10.1.0.1/24");
     expect(await take(node, id, "10.1.0.9", {})).to.equal("10.1.0.9/24");
     expect(await code(take(node, id, "10.1.0.9", {}))).to.equal("conflict");
-    expect(node.ipam.unclaimed(id)).to.deep.equal([]);
+    expect([...node.ipam.leasesOf(id)].filter((lease) => node.ipam.isUnclaimed(lease))).to.deep.equal([]);
   });
 
   it("has no replays for networks of this host, nor for pools of none", async () => {

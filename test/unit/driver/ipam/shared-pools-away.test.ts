@@ -122,11 +122,12 @@ describe("while etcd is away", () => {
     });
 
     it("the start does not wait, and shared pools are there when it is back", async () => {
-      expect([...host.ipam.pools()]).to.deep.equal([]);
+      expect([...host.ipam.pools(), host.ipam.isComplete]).to.deep.equal([false]);
       await expectFailures([takeOn(host, id), poolOn(host, "10.6.0.0/24")], /./);
       expect(await poolOn(host, "10.7.0.0/24", {})).to.equal("tsnet-local/10.7.0.0/24");
       await host.wire.comeBack();
       expect(await takeOn(host, id)).to.equal("10.5.0.2/24");
+      expect(host.ipam.isComplete).to.equal(true);
     });
 
     it("an address that is given back is the one that this host had then", async () => {
