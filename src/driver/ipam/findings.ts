@@ -188,8 +188,12 @@ function* orphanLeases(pool: PoolView, network: Network, compared: Compared): Ge
     const { role, restsUntilMs, hosts, identity, address } = lease;
     const isHeld = role === "endpoint" && restsUntilMs === null && !isOthers(hosts, compared);
     const isOrphan = isHeld && compared.state.endpointAt(network.id, address) === undefined;
+    if (!isOrphan) {
+      yield undefined;
+      continue;
+    }
     const text = `no endpoint has it${identity === null ? "" : `; it was for ${identity}`}`;
-    yield isOrphan ? { ...ofLease("orphan-lease", lease, text, "release"), network: network.id } : undefined;
+    yield { ...ofLease("orphan-lease", lease, text, "release"), network: network.id };
   }
 }
 
