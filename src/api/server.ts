@@ -1,5 +1,5 @@
 import { chmod, lstat, mkdir, unlink } from "node:fs/promises";
-import type { Server } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import express, { type ErrorRequestHandler, type Express } from "express";
@@ -107,17 +107,38 @@ export async function listen(app: Express, path: string, setting = "TSNET_SOCKET
   });
   // dockerd keeps connections for later; one that we close just as it calls costs it a second, and its retry has no body.
   server.keepAliveTimeout = 0;
+  const calls = new Set<ServerResponse>();
+  server.on("request", (_request, response) => {
+    calls.add(response);
+    response.on("close", () => calls.delete(response));
+  });
+  underWay.set(server, calls);
   await chmod(path, 0o600);
   return server;
 }
 
-/** Stops listening, and waits until the requests that are under way are answered: dockerd would repeat them without a body. */
+/** The requests that are not answered yet. */
+const underWay = new WeakMap<Server, ReadonlySet<ServerResponse>>();
+
+/** A connection on which nothing has come for so long while all is answered is one that nothing comes on. */
+const quietMs = 1000;
+
+/**
+ * Stops listening, and waits until the requests that are under way are answered: dockerd would repeat them without a body. It may
+ * have opened a connection in advance: Node does not take one without a request for idle.
+ */
 export async function closeServer(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const idle = setInterval(() => server.closeIdleConnections(), 20);
-  server.closeIdleConnections();
+  let lastCallAt = performance.now();
+  const close = (): void => {
+    server.closeIdleConnections();
+    if (underWay.get(server)?.size) lastCallAt = performance.now();
+    else if (performance.now() - lastCallAt >= quietMs) server.closeAllConnections();
+  };
+  const closing = setInterval(close, 20);
+  close();
   await closed;
-  clearInterval(idle);
+  clearInterval(closing);
 }
 
 async function removeStale(path: string, setting: string): Promise<void> {

@@ -1,9 +1,10 @@
+import { once } from "node:events";
 import { link, lstat, stat, symlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { Method } from "../../../src/api/methods.ts";
-import { createApp, listen } from "../../../src/api/server.ts";
+import { closeServer, createApp, listen } from "../../../src/api/server.ts";
 import { explain, TsnetError } from "../../../src/errors.ts";
 import { TestLog } from "../../support/driver.ts";
 import { removeDirectory } from "../../support/scratch.ts";
@@ -136,5 +137,22 @@ describe("the socket", () => {
       expect(await failure(name)).to.equal(`${name} exists and is not a socket; remove it or set TSNET_SOCKET`);
     }
     expect((await stat(path)).size).to.equal(8);
+  });
+
+  it("closes with a connection on which nothing has ever come, and not before what came is answered", async () => {
+    const path = join(directory, "closing.sock");
+    const work = Promise.withResolvers<object>();
+    const methods = { later: slow(() => work.promise) };
+    const closing = await listen(createApp({ methods, ready: Promise.resolve(), log: new TestLog() }), path);
+    const began = once(closing, "request");
+    const silent = connect(path);
+    await once(silent, "connect");
+    const answer = post(path, "/later", "{}");
+    await began;
+    const closed = closeServer(closing);
+    setTimeout(() => work.resolve({ done: true }), 1500);
+    expect(await answer).to.deep.equal({ status: 200, body: { done: true } });
+    await closed;
+    silent.destroy();
   });
 });
