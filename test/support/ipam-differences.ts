@@ -14,7 +14,7 @@ export const reasons = {
   options: "`--ipam-opt tsnet.…` that tsnet does not know",
   overflow: "A full subnet, and another one in the network",
   internal: "Gateway of an internal network's containers",
-  special: "Multicast and link-local subnets",
+  special: "Multicast and IPv6 link-local subnets",
   words: "Words of errors",
 } as const;
 
