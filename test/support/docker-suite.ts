@@ -12,7 +12,7 @@ const logLineLength = 500;
 
 /**
  * One host for all tests of a `describe`. After each test its containers and networks are removed, and then nothing of tsnet may
- * be left in the kernel and in the records.
+ * be left in the kernel and in the records, but for links that are out of use and wait for others to be deleted with.
  * @returns the host, once the tests run
  */
 export function useHost(dockerdFlags: readonly string[] = [], options: HostOptions = {}): () => Host {
@@ -25,7 +25,10 @@ export function useHost(dockerdFlags: readonly string[] = [], options: HostOptio
     await removeAll(host);
     if (driver === "tsnet") await expectNothingLeft(host);
   });
-  after(() => host?.[Symbol.asyncDispose]());
+  after(async () => {
+    await using last = host;
+    if (driver === "tsnet" && last !== undefined) await expectNoLinkLeft(last);
+  });
   return () => host;
 }
 
@@ -64,7 +67,16 @@ export async function expectNothingLeft(host: Host): Promise<void> {
   });
 }
 
-async function ownLinks(host: Host): Promise<string[]> {
+/** @throws Error that names the links that tsnet has left on the host, those that wait to be deleted among them */
+async function expectNoLinkLeft(host: Host): Promise<void> {
+  await until("no link is left", settleMs, async () => (await taggedLinks(host)).length === 0);
+}
+
+/** The links of tsnet that are in use. */
+const ownLinks = async (host: Host): Promise<string[]> =>
+  (await taggedLinks(host)).filter((name) => !name.startsWith("tsd-"));
+
+async function taggedLinks(host: Host): Promise<string[]> {
   const links: { ifname: string; ifalias?: string }[] = await host.ip("link");
   return links.filter(({ ifalias = "" }) => ifalias.startsWith("tsnet:")).map(({ ifname }) => ifname);
 }
