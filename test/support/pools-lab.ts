@@ -53,6 +53,13 @@ export class PoolsLab {
   readonly take = (poolId: string, address = "", options: Record<string, string> = {}, mayExist = false) =>
     this.pools.requestAddress({ poolId, address, options }, mayExist);
 
+  /** An address for each of these containers, one after the other. */
+  readonly takeAll = async (poolId: string, names: readonly string[]) => {
+    const given: string[] = [];
+    for (const name of names) given.push(await this.take(poolId, "", named(name)));
+    return given;
+  };
+
   readonly release = (poolId: string, address: string) => this.pools.releaseAddress({ poolId, address });
 
   /** Says that a network has these subnets. */

@@ -105,7 +105,7 @@ export function sharedHosts(hosts: readonly string[]): readonly string[] {
   return known ?? hosts;
 }
 
-export function poolRecordOf(pool: Pool): PoolRecord {
+function poolRecordOf(pool: Pool): PoolRecord {
   const { subnet, subPool, lastAllocated, options, network, hosts, sequence } = pool;
   return {
     addressSpace: subnet.addressSpace,

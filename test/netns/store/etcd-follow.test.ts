@@ -1,9 +1,8 @@
 /** What becomes of those who follow when etcd, or the way to it, fails. */
 import { expect } from "chai";
-import type { TsnetError } from "../../../src/errors.ts";
-import { type EtcdOptions, type EtcdSettings, EtcdStore } from "../../../src/store/etcd-store.ts";
+import type { EtcdStore } from "../../../src/store/etcd-store.ts";
 import { run } from "../../support/commands.ts";
-import { EtcdServer } from "../../support/etcd.ts";
+import { useEtcdFollowers } from "../../support/etcd-followers.ts";
 import { EtcdProxy, type Fate } from "../../support/etcd-proxy.ts";
 import { until } from "../../support/poll.ts";
 import { put } from "../../support/store-changes.ts";
@@ -13,30 +12,13 @@ import { Mirror } from "../../support/store-follow-contract.ts";
 const backMs = 5_000;
 
 describe("A follower of an EtcdStore", () => {
-  let server: EtcdServer;
-  let count = 0;
-  let prefix: string;
-  let mirror: Mirror;
-  let reported: (TsnetError | null)[];
-  const stores: EtcdStore[] = [];
-  const openStore = async (settings: Partial<EtcdSettings> = {}, options: EtcdOptions = {}): Promise<EtcdStore> => {
-    const report = (trouble: TsnetError | null) => reported.push(trouble);
-    const store = await EtcdStore.open(server.settings({ prefix, ...settings }), { report, ...options });
-    stores.push(store);
-    return store;
-  };
-  const records = async () => Object.fromEntries(await (await openStore()).list("network"));
-
-  before(async () => {
-    server = await EtcdServer.start();
-  });
+  const followers = useEtcdFollowers("follow");
+  const { openStore } = followers;
+  let { server, mirror, reported } = followers;
   beforeEach(() => {
-    prefix = `/follow/${count++}/`;
-    mirror = new Mirror();
-    reported = [];
+    ({ server, mirror, reported } = followers);
   });
-  afterEach(() => Promise.all(stores.splice(0).map((store) => store.close())));
-  after(() => server[Symbol.asyncDispose]());
+  const records = async () => Object.fromEntries(await (await openStore()).list("network"));
 
   it("has all that was acknowledged after etcd was killed and restarted again and again under load", async () => {
     const [store, other] = [await openStore(), await openStore()];

@@ -1,40 +1,21 @@
 /** What becomes of those who follow when etcd is restored from a backup, or made anew. */
 import { expect } from "chai";
-import type { TsnetError } from "../../../src/errors.ts";
-import { type EtcdOptions, type EtcdSettings, EtcdStore } from "../../../src/store/etcd-store.ts";
 import { EtcdServer } from "../../support/etcd.ts";
+import { useEtcdFollowers } from "../../support/etcd-followers.ts";
 import { EtcdProxy } from "../../support/etcd-proxy.ts";
 import { until } from "../../support/poll.ts";
 import { put } from "../../support/store-changes.ts";
-import { Mirror } from "../../support/store-follow-contract.ts";
 
 /** More than the longest pause between two attempts. */
 const backMs = 5_000;
 
 describe("A follower of an EtcdStore", () => {
-  let server: EtcdServer;
-  let count = 0;
-  let prefix: string;
-  let mirror: Mirror;
-  let reported: (TsnetError | null)[];
-  const stores: EtcdStore[] = [];
-  const openStore = async (settings: Partial<EtcdSettings> = {}, options: EtcdOptions = {}): Promise<EtcdStore> => {
-    const report = (trouble: TsnetError | null) => reported.push(trouble);
-    const store = await EtcdStore.open(server.settings({ prefix, ...settings }), { report, ...options });
-    stores.push(store);
-    return store;
-  };
-
-  before(async () => {
-    server = await EtcdServer.start();
-  });
+  const followers = useEtcdFollowers("restored");
+  const { openStore } = followers;
+  let { server, mirror, reported } = followers;
   beforeEach(() => {
-    prefix = `/restored/${count++}/`;
-    mirror = new Mirror();
-    reported = [];
+    ({ server, mirror, reported } = followers);
   });
-  afterEach(() => Promise.all(stores.splice(0).map((store) => store.close())));
-  after(() => server[Symbol.asyncDispose]());
 
   it("does not wait for a revision that etcd will not have for long, once it has been made anew", async () => {
     await using anew = await EtcdServer.start();

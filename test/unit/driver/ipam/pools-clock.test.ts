@@ -1,22 +1,16 @@
 import { expect } from "chai";
-import { named, PoolsLab } from "../../../support/pools-lab.ts";
+import { PoolsLab } from "../../../support/pools-lab.ts";
 import { errorOf } from "../../../support/store-contract.ts";
 
 const hourMs = 3_600_000;
 
 describe("Pools whose released addresses rest, when the clock was set far ahead and is set back,", () => {
   let lab: PoolsLab;
-  let { idOf, take, release } = new PoolsLab();
-
-  const takeAll = async (id: string, names: readonly string[]) => {
-    const given: string[] = [];
-    for (const name of names) given.push(await take(id, "", named(name)));
-    return given;
-  };
+  let { idOf, take, takeAll, release } = new PoolsLab();
 
   beforeEach(async () => {
     lab = await PoolsLab.open();
-    ({ idOf, take, release } = lab);
+    ({ idOf, take, takeAll, release } = lab);
   });
 
   const yearMs = 365 * 24 * hourMs;

@@ -4,18 +4,13 @@ import { errorOf } from "../../../support/store-contract.ts";
 
 describe("Pools whose released addresses rest, while the disk is slow,", () => {
   let lab: PoolsLab;
-  let { idOf, take, release, recorded } = new PoolsLab();
+  let { idOf, take, takeAll, release, recorded } = new PoolsLab();
 
   const sticky = (pool: string) => idOf(pool, { options: { "tsnet.sticky": "true" } });
-  const takeAll = async (id: string, names: readonly string[]) => {
-    const given: string[] = [];
-    for (const name of names) given.push(await take(id, "", named(name)));
-    return given;
-  };
 
   beforeEach(async () => {
     lab = await PoolsLab.open();
-    ({ idOf, take, release, recorded } = lab);
+    ({ idOf, take, takeAll, release, recorded } = lab);
   });
 
   const flush = async (calls: Promise<unknown>) => {

@@ -6,20 +6,15 @@ const hourMs = 3_600_000;
 
 describe("Pools whose released addresses rest:", () => {
   let lab: PoolsLab;
-  let { idOf, take, release, recorded, attach } = new PoolsLab();
+  let { idOf, take, takeAll, release, recorded, attach } = new PoolsLab();
 
   const sticky = (pool: string, options = {}) => idOf(pool, { options: { "tsnet.sticky": "true", ...options } });
   const quarantine = (pool: string, length: string) => idOf(pool, { options: { "tsnet.quarantine": length } });
-  const takeAll = async (id: string, names: readonly string[]) => {
-    const given: string[] = [];
-    for (const name of names) given.push(await take(id, "", named(name)));
-    return given;
-  };
   const warnings = () => lab.log.lines.filter((line) => line.startsWith("warn: an address that rested"));
 
   beforeEach(async () => {
     lab = await PoolsLab.open();
-    ({ idOf, take, release, recorded, attach } = lab);
+    ({ idOf, take, takeAll, release, recorded, attach } = lab);
   });
 
   describe("sticky", () => {
