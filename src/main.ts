@@ -9,24 +9,32 @@ import { methodsOf } from "./api/methods.ts";
 import { closeServer, createApp, listen } from "./api/server.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { DockerView } from "./docker/docker-view.ts";
+import { Announcements } from "./driver/announcements.ts";
+import { BridgeMode } from "./driver/bridge-mode.ts";
 import { Collector } from "./driver/collector.ts";
 import { Endpoints } from "./driver/endpoints.ts";
 import { Firewall } from "./driver/firewall.ts";
 import { Flows } from "./driver/flows.ts";
 import { Forwarding } from "./driver/forwarding.ts";
+import { HostAccess } from "./driver/host-access.ts";
 import { IpamCheck } from "./driver/ipam/check.ts";
 import { defaultPools } from "./driver/ipam/default-pools.ts";
 import { obstacles } from "./driver/ipam/exclusions.ts";
+import { holdForHost } from "./driver/ipam/hold.ts";
 import { Ipam } from "./driver/ipam/ipam.ts";
 import { IpamReport } from "./driver/ipam/report.ts";
 import type { Kernel } from "./driver/kernel.ts";
+import { LanMode } from "./driver/lan-mode.ts";
 import { Locks } from "./driver/locks.ts";
+import { Modes } from "./driver/mode.ts";
 import { Networks } from "./driver/networks.ts";
+import { ParentWatch } from "./driver/parent-watch.ts";
 import { Ports } from "./driver/ports.ts";
 import { Reconciler } from "./driver/reconciler.ts";
 import type { Records, SharedRecords } from "./driver/records.ts";
 import { Removals } from "./driver/removals.ts";
 import { Report } from "./driver/report.ts";
+import { LinkReport } from "./driver/report-links.ts";
 import { State } from "./driver/state.ts";
 import { explain } from "./errors.ts";
 import { KernelClient } from "./kernel/kernel-client.ts";
@@ -74,17 +82,26 @@ async function createDriver(kernel: Kernel, { records, shared }: Stores, config:
     remove: (id) => endpoints.remove(id),
     now: () => performance.now(),
   });
+  const hostAccess = new HostAccess({ state, kernel, log });
+  const parents = new ParentWatch({ state, kernel, log });
+  const announcements = new Announcements({ state, kernel, log });
+  const modes = new Modes({
+    bridge: new BridgeMode({ kernel, firewall, forwarding, removals }),
+    lan: new LanMode({ state, kernel, hostAccess, parents, removals, log, dockerNetworks: () => docker.networks() }),
+  });
   const endpoints = new Endpoints({
-    ...{ state, kernel, firewall, forwarding, removals, ports, flows, locks, log },
+    ...{ state, modes, firewall, ports, flows, locks, log },
     collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
     leasesAt: (network, addresses) => ipam.leasesAt(network, addresses),
   });
   const networks = new Networks({
-    ...{ state, kernel, firewall, forwarding, removals, endpoints, locks, log },
+    ...{ state, modes, endpoints, locks, log },
     attach: (network, subnets) => ipam.attach(network, subnets),
+    hold: (network, addresses) => holdForHost(ipam, network, addresses),
   });
   const reconciler = new Reconciler({
     ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
+    ...{ hostAccess, parents, announcements },
   });
   const observer = new Observer();
   const report = new Report({
@@ -92,6 +109,7 @@ async function createDriver(kernel: Kernel, { records, shared }: Stores, config:
     observeRules: () => observer.observeRules(),
     repairs: () => reconciler.repairs(),
   });
+  const linkReport = new LinkReport({ state, observeLinks: (sandboxes) => observer.observeLinks(sandboxes) });
   const ipamCheck = new IpamCheck({
     ...{ ipam, state, docker, hostId, log },
     deleteNetwork: (id) => networks.delete(id),
@@ -99,7 +117,7 @@ async function createDriver(kernel: Kernel, { records, shared }: Stores, config:
     now: () => Date.now(),
   });
   const ipamReport = new IpamReport({ ipam, state, checker: ipamCheck });
-  return { docker, endpoints, flows, ipam, ipamCheck, ipamReport, networks, reconciler, removals, report };
+  return { docker, endpoints, flows, ipam, ipamCheck, ipamReport, linkReport, networks, reconciler, removals, report };
 }
 
 /** Where name servers are: /etc/resolv.conf may name systemd-resolved alone, 127.0.0.53, which keeps its own list. */
@@ -154,7 +172,8 @@ async function main(): Promise<void> {
   const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();
   const app = createApp({ methods: methodsOf({ ...driver, ...config }), ready, log });
   const server = await listen(app, config.socket);
-  const adminApp = createAdminApp({ report: driver.report, ipam: driver.ipamReport, ready, log });
+  const { report, linkReport: links, ipamReport: ipam } = driver;
+  const adminApp = createAdminApp({ report, links, ipam, ready, log });
   const adminServer = await listen(adminApp, config.adminSocket, "TSNET_ADMIN_SOCKET");
   log.info(
     { socket: config.socket, adminSocket: config.adminSocket, scope: config.scope, stateDir: config.stateDir },

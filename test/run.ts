@@ -13,6 +13,7 @@ import { until } from "./support/poll.ts";
 import type { Totals } from "./support/reporter.ts";
 import { makeDirectory, newName, removeDirectory, sweep } from "./support/scratch.ts";
 import { setUp } from "./support/setup.ts";
+import { makeVm } from "./support/vm.ts";
 
 /** How a ring's mocha is started. */
 interface Ring {
@@ -57,6 +58,13 @@ const rings: Readonly<Record<string, Ring>> = {
     prepare: makeNewerDocker,
     wrapper: enterNewerDocker(root),
     timeoutMs: 120_000,
+  },
+  vm: {
+    directory: "vm",
+    needsRoot: true,
+    prepare: makeVm,
+    wrapper: [process.execPath, "test/support/vm-run.ts"],
+    timeoutMs: 300_000,
   },
 };
 

@@ -7,12 +7,14 @@ import type { ExplainQuery } from "../driver/report-explain.ts";
 import { type ErrorCode, explain, TsnetError } from "../errors.ts";
 import { parseIp } from "../net/cidr.ts";
 import { addIpamRoutes, type IpamReports } from "./admin-ipam.ts";
+import { addLinkRoutes, type LinkReports } from "./admin-links.ts";
 import { sendList } from "./admin-list.ts";
 import { parameters } from "./admin-parameters.ts";
 
 /** What the admin API needs. */
 export interface AdminNeeds {
   readonly report: Pick<Report, "ports" | "firewall" | "explain">;
+  readonly links: LinkReports;
   readonly ipam: IpamReports;
   /** Resolves when the state is restored; nothing is answered before. */
   readonly ready: Promise<void>;
@@ -20,10 +22,11 @@ export interface AdminNeeds {
 }
 
 /**
- * GET /v1/ports, /v1/firewall and /v1/firewall/explain?port=8080&protocol=tcp&from=ADDRESS&to=ADDRESS; GET /v1/ipam,
- * /v1/ipam/leases?pool=ID and /v1/ipam/check; POST /v1/ipam/check.
+ * GET /v1/networks and /v1/endpoints?network=ID; GET /v1/ports, /v1/firewall and
+ * /v1/firewall/explain?port=8080&protocol=tcp&from=ADDRESS&to=ADDRESS; GET /v1/ipam, /v1/ipam/leases?pool=ID and /v1/ipam/check;
+ * POST /v1/ipam/check.
  */
-export function createAdminApp({ report, ipam, ready, log }: AdminNeeds): Express {
+export function createAdminApp({ report, links, ipam, ready, log }: AdminNeeds): Express {
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
@@ -42,15 +45,20 @@ export function createAdminApp({ report, ipam, ready, log }: AdminNeeds): Expres
   app.get("/v1/firewall/explain", async (request, response) => {
     response.json(await report.explain(parseExplain(parameters(request, ["port", "protocol", "from", "to"]))));
   });
+  addLinkRoutes(app, links);
   addIpamRoutes(app, ipam);
   app.use((request) => {
-    const paths = "/v1/ports, /v1/firewall, /v1/firewall/explain, /v1/ipam, /v1/ipam/leases, /v1/ipam/check";
-    const known = `there is GET of ${paths}, and POST of /v1/ipam/check`;
+    const known = `there is GET of ${paths.join(", ")}, and POST of /v1/ipam/check`;
     throw new TsnetError("not-found", `${request.method} ${request.path}: ${known}`);
   });
   app.use(reportError(log));
   return app;
 }
+
+const paths = [
+  ...["/v1/networks", "/v1/endpoints", "/v1/ports", "/v1/firewall", "/v1/firewall/explain"],
+  ...["/v1/ipam", "/v1/ipam/leases", "/v1/ipam/check"],
+];
 
 const protocols: readonly PortProtocol[] = ["tcp", "udp", "sctp"];
 

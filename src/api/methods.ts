@@ -76,7 +76,7 @@ function endpointMethods({ endpoints }: Drivers): Record<string, Method> {
       method(requests.createEndpoint, async (request) => {
         const mac = await endpoints.create(request);
         // dockerd refuses an answer that repeats what it has sent itself.
-        return { Interface: request.mac === null ? { MacAddress: mac } : {} };
+        return { Interface: request.mac === null && mac !== null ? { MacAddress: mac } : {} };
       }),
     ),
     "NetworkDriver.EndpointOperInfo": method(requests.endpointOnly, async ({ network, endpoint }) => ({
@@ -90,7 +90,13 @@ function endpointMethods({ endpoints }: Drivers): Record<string, Method> {
         const answer = await endpoints.join(network, endpoint, sandbox, ports);
         const InterfaceName = { SrcName: answer.link, DstPrefix: answer.interfacePrefix };
         const StaticRoutes = answer.onLink.map((Destination) => ({ Destination, RouteType: connected }));
-        return { InterfaceName, Gateway: answer.gateway4, GatewayIPv6: answer.gateway6, StaticRoutes };
+        return {
+          InterfaceName,
+          Gateway: answer.gateway4,
+          GatewayIPv6: answer.gateway6,
+          StaticRoutes,
+          ...(answer.withoutGatewayService ? { DisableGatewayService: true } : {}),
+        };
       }),
     ),
     "NetworkDriver.Leave": method(requests.endpointOnly, ({ network, endpoint }) => endpoints.leave(network, endpoint)),

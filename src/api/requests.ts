@@ -44,7 +44,7 @@ const endpointOptions = z
       if (key.startsWith("com.docker.")) continue;
       context.addIssue({
         code: "custom",
-        message: `unknown endpoint option ${key}=${String(value)}; mode bridge has none of its own`,
+        message: `unknown endpoint option ${key}=${String(value)}; tsnet has none of its own`,
       });
     }
   });

@@ -8,7 +8,14 @@ export type Command =
   | { readonly name: "help"; readonly text: string }
   | ({ readonly name: "ports" | "firewall" } & Common)
   | ({ readonly name: "explain"; readonly query: Readonly<Record<string, string>> } & Common)
+  | LinkCommand
   | IpamCommand;
+
+/** The commands about networks and endpoints. */
+export type LinkCommand =
+  | ({ readonly name: "networks" } & Common)
+  /** `network`: what the user calls it by; null for all. */
+  | ({ readonly name: "endpoints"; readonly network: string | null } & Common);
 
 /** The commands about addresses. */
 export type IpamCommand =
@@ -38,6 +45,8 @@ const commonOptions = {
  */
 export function parseCommand(words: readonly string[], env: Readonly<Record<string, string | undefined>>): Command {
   const [first = "", second] = words;
+  if (first === "networks") return parseSimple("networks", words.slice(1), env);
+  if (first === "endpoints") return parseEndpoints(words.slice(1), env);
   if (first === "ports") return parseSimple("ports", words.slice(1), env);
   if (first === "firewall" && second === "explain") return parseExplain(words.slice(2), env);
   if (first === "firewall") return parseSimple("firewall", words.slice(1), env);
@@ -51,7 +60,11 @@ export function parseCommand(words: readonly string[], env: Readonly<Record<stri
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-function parseSimple(name: "ports" | "firewall" | "ipam", words: readonly string[], env: Environment): Command {
+function parseSimple(
+  name: "networks" | "ports" | "firewall" | "ipam",
+  words: readonly string[],
+  env: Environment,
+): Command {
   const { values, positionals } = parse(words, commonOptions);
   if (values["help"]) return { name: "help", text: helps[name] };
   refuseArguments(name, positionals);
@@ -60,6 +73,16 @@ function parseSimple(name: "ports" | "firewall" | "ipam", words: readonly string
 
 function refuseArguments(name: string, [first]: readonly string[]): void {
   if (first !== undefined) throw new UsageError(`${first}: tsnet ${name} takes no such argument; see --help`);
+}
+
+function parseEndpoints(words: readonly string[], env: Environment): Command {
+  const { values, positionals } = parse(words, commonOptions);
+  if (values["help"]) return { name: "help", text: helps.endpoints };
+  const [network = null, ...rest] = positionals;
+  if (rest.length > 0) {
+    throw new UsageError(`${positionals.join(" ")}: expected one network at most, by its name or ID; see --help`);
+  }
+  return { name: "endpoints", network, ...common(values, env) };
 }
 
 function parseShow(words: readonly string[], env: Environment): Command {

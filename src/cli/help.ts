@@ -9,6 +9,8 @@ const commonHelp = `  --json           print JSON
 export const helps = {
   "": `Usage: tsnet COMMAND [OPTIONS]
 
+  networks                       networks, what they are on, and whether that is up
+  endpoints [NETWORK]            containers' ends of networks: addresses, links, and whether they are up
   ports                          published ports, with their connections, packets and bytes
   firewall                       whether tsnet's part of the firewall is in place, and what was repaired
   firewall explain PORT[/PROTO]  what becomes of a connection to a port of this host, and which rule decides
@@ -17,6 +19,22 @@ export const helps = {
   ipam check                     addresses that are held by nobody any more; gives them back with --repair
 
 tsnet COMMAND --help says more.
+`,
+  networks: `Usage: tsnet networks [OPTIONS]
+
+The networks of tsnet on this host. PARENT is the link that the containers' links are on: the bridge, or the parent of
+macvlan and ipvlan; STATE says whether it is up. HOST ACCESS is there if a network has tsnet.host_access: the host's own
+link on the parent, and its addresses. Names come from Docker (DOCKER_HOST or /var/run/docker.sock).
+
+${commonHelp}
+`,
+  endpoints: `Usage: tsnet endpoints [NETWORK] [OPTIONS]
+
+The endpoints of all networks of tsnet on this host, or of NETWORK, by its name or ID. LINK is the link's name in the
+container, HOST LINK in the host's namespace, where it waits for the container or has its other end; STATE is the
+link's. Names come from Docker (DOCKER_HOST or /var/run/docker.sock).
+
+${commonHelp}
 `,
   ports: `Usage: tsnet ports [OPTIONS]
 

@@ -7,6 +7,7 @@ import { dockerNames, noNames } from "./docker-names.ts";
 import { formatExplain } from "./explain.ts";
 import { formatFirewall } from "./firewall.ts";
 import { type Printed, runIpam } from "./ipam-commands.ts";
+import { linksText } from "./link-commands.ts";
 import { listenersOn } from "./listeners.ts";
 import { formatPorts, namedPorts } from "./ports.ts";
 import { toJson } from "./table.ts";
@@ -27,6 +28,9 @@ async function textOf(command: Exclude<Command, IpamCommand>): Promise<string> {
   switch (command.name) {
     case "help":
       return command.text;
+    case "networks":
+    case "endpoints":
+      return await linksText(command, process.env);
     case "ports": {
       const [answer, names] = await Promise.all([
         askAdmin<PortsAnswer>(command.socket, "/v1/ports"),

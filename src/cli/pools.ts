@@ -1,6 +1,7 @@
 /** Address pools with Docker's names, and how a user calls one. */
 import type { PoolAnswer } from "../driver/ipam/answers.ts";
 import { type Names, subnetKey } from "./docker-names.ts";
+import { compare } from "./table.ts";
 
 /** So many pools are named to somebody who asks for one that there is not. */
 const namedInErrors = 10;
@@ -19,8 +20,6 @@ export const namedPools = (pools: readonly PoolAnswer[], names: Names): NamedPoo
       return { ...pool, network, networkName: network === null ? null : (names.networks.get(network) ?? null) };
     })
     .toSorted(byId);
-
-const { compare } = new Intl.Collator("en", { numeric: true });
 
 const byId = (a: NamedPool, b: NamedPool): number =>
   compare(a.addressSpace, b.addressSpace) || a.family - b.family || compare(a.id, b.id);

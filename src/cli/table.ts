@@ -16,6 +16,9 @@ const formatRow = (row: readonly string[], widths: readonly number[]): string =>
     .join("   ")
     .trimEnd();
 
+/** Order of names and addresses: "web2" before "web10". */
+export const { compare } = new Intl.Collator("en", { numeric: true });
+
 const units = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
 
 /** As docker stats: "512B", "1.2kB", "34MB". */

@@ -12,6 +12,7 @@ const networkShape = z.object({
   Id: z.string(),
   Name: z.string(),
   Driver: z.string(),
+  Options: z.record(z.string(), z.string()).nullish(),
   IPAM: z.object({
     Driver: z.string(),
     Options: z.record(z.string(), z.string()).nullish(),
@@ -37,8 +38,8 @@ export function parseNetworks(answer: unknown): DockerNetwork[] {
   });
 }
 
-const networkOf = ({ Id, Name, Driver, IPAM }: z.infer<typeof networkShape>): DockerNetwork => ({
-  ...{ id: Id, name: Name, driver: Driver, ipamDriver: IPAM.Driver, ipamOptions: IPAM.Options ?? {} },
+const networkOf = ({ Id, Name, Driver, Options, IPAM }: z.infer<typeof networkShape>): DockerNetwork => ({
+  ...{ id: Id, name: Name, driver: Driver, parent: Options?.["parent"] ?? null, ipamDriver: IPAM.Driver, ipamOptions: IPAM.Options ?? {} },
   subnets: (IPAM.Config ?? []).flatMap(({ Subnet, Gateway, AuxiliaryAddresses }) => {
     if (!Subnet) return [];
     const auxiliary = Object.values(AuxiliaryAddresses ?? {}).map(withoutPrefix);

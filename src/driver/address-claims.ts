@@ -1,16 +1,28 @@
 import { TsnetError } from "../errors.ts";
 import { parseHostAddress } from "../net/cidr.ts";
-import type { Endpoint } from "../plan/network.ts";
+import type { Endpoint, Network } from "../plan/network.ts";
 import type { State } from "./state.ts";
 
 /** Removes an endpoint that stands in the way if it is as bad as `atLeast`; says whether it did. */
 export type Collect = (endpoint: Endpoint, atLeast: "waiting" | "dead") => Promise<boolean>;
 
-/** The addresses of endpoints that are about to be recorded: requests that come at once cannot both have the same. */
+/** Something that only one endpoint of a segment can have. */
+interface Claim {
+  readonly key: string;
+  /** "address 172.18.0.2". */
+  readonly what: string;
+  /** Who has it by the records. */
+  readonly recorded: () => Endpoint | undefined;
+}
+
+/**
+ * The addresses of endpoints that are about to be recorded: requests that come at once cannot both have the same. All networks on
+ * one parent are of one segment, where an address is somebody's alone, and a MAC address too: the kernel refuses the second.
+ */
 export class AddressClaims {
   readonly #state: State;
   readonly #collect: Collect;
-  readonly #holders = new Map<string, string>();
+  readonly #holders = new Map<string, Endpoint>();
 
   constructor(state: State, collect: Collect) {
     this.#state = state;
@@ -21,29 +33,52 @@ export class AddressClaims {
    * Runs `work`, which records the endpoint, while nobody else can take its addresses. A holder that Docker has left behind goes.
    * @throws TsnetError "conflict" that names the endpoint that holds an address
    */
-  async hold(endpoint: Endpoint, work: () => Promise<void>): Promise<void> {
-    for (const address of endpoint.addresses) await this.#collectHolder(endpoint, address);
-    const keys = endpoint.addresses.map((address) => keyOf(endpoint, address));
-    for (const address of endpoint.addresses) this.#refuseTaken(endpoint, address);
-    for (const key of keys) this.#holders.set(key, endpoint.id);
+  async hold(network: Network, endpoint: Endpoint, work: () => Promise<void>): Promise<void> {
+    const claims = this.#claimsOf(network, endpoint);
+    for (const { recorded } of claims) {
+      const holder = recorded();
+      if (holder !== undefined) await this.#collect(holder, "waiting");
+    }
+    for (const claim of claims) this.#refuseTaken(network, claim);
+    for (const { key } of claims) this.#holders.set(key, endpoint);
     try {
       await work();
     } finally {
-      for (const key of keys) this.#holders.delete(key);
+      for (const { key } of claims) this.#holders.delete(key);
     }
   }
 
-  async #collectHolder(endpoint: Endpoint, address: string): Promise<void> {
-    const holder = this.#state.endpointAt(endpoint.network, address);
-    if (holder !== undefined) await this.#collect(holder, "waiting");
+  #refuseTaken(network: Network, { key, what, recorded }: Claim): void {
+    const holder = this.#holders.get(key) ?? recorded();
+    if (holder === undefined) return;
+    const where = holder.network === network.id ? "" : ` of network ${holder.network} on the same parent`;
+    throw new TsnetError("conflict", `${what} of network ${network.id} is held by endpoint ${holder.id}${where}`);
   }
 
-  #refuseTaken(endpoint: Endpoint, address: string): void {
-    const holder = this.#holders.get(keyOf(endpoint, address)) ?? this.#state.endpointAt(endpoint.network, address)?.id;
-    if (holder === undefined) return;
-    const ip = parseHostAddress(address).ip.text;
-    throw new TsnetError("conflict", `address ${ip} of network ${endpoint.network} is held by endpoint ${holder}`);
+  #claimsOf(network: Network, { addresses, mac }: Endpoint): Claim[] {
+    const segment = network.mode === "bridge" ? network.id : network.parent.name;
+    const claims = addresses.map((address) => {
+      const ip = parseHostAddress(address).ip.text;
+      return { key: `${segment} ${ip}`, what: `address ${ip}`, recorded: () => this.#holderOf(network, address) };
+    });
+    if (network.mode === "bridge" || mac === null) return claims;
+    const recorded = (): Endpoint | undefined => this.#holderOfMac(network, mac);
+    return [...claims, { key: `${segment} ${mac}`, what: `the MAC address ${mac}`, recorded }];
+  }
+
+  #holderOf(network: Network, address: string): Endpoint | undefined {
+    for (const { id } of this.#state.networksBeside(network)) {
+      const holder = this.#state.endpointAt(id, address);
+      if (holder !== undefined) return holder;
+    }
+    return undefined;
+  }
+
+  #holderOfMac(network: Network, mac: string): Endpoint | undefined {
+    for (const { id } of this.#state.networksBeside(network)) {
+      const holder = this.#state.endpointsOf(id).find((endpoint) => endpoint.mac === mac);
+      if (holder !== undefined) return holder;
+    }
+    return undefined;
   }
 }
-
-const keyOf = ({ network }: Endpoint, address: string): string => `${network} ${parseHostAddress(address).ip.text}`;

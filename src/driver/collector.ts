@@ -1,8 +1,8 @@
 import { explain } from "../errors.ts";
-import { containerVethName, hostVethName } from "../net/names.ts";
+import { containerVethName, hostVethName, lanLinkName } from "../net/names.ts";
 import type { Endpoint } from "../plan/network.ts";
 import type { ObservedLink } from "../plan/observed.ts";
-import { endpointState } from "../plan/reconcile.ts";
+import { endpointState, lanEndpointState } from "../plan/reconcile.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
 import type { Log } from "./log.ts";
@@ -46,32 +46,51 @@ export class Collector {
     return locks.exclusive(endpoint.id, async () => {
       const current = state.endpoint(endpoint.id);
       if (current === undefined) return true;
-      const names = [hostVethName(current.id), containerVethName(current.id)];
-      const links = await Promise.all(names.map((name) => kernel.observeLink(name)));
+      const links = await Promise.all(this.#linksOf(current).map((name) => kernel.observeLink(name)));
       const found = new Set(links.flatMap((link) => (link === undefined ? [] : [link.name])));
       const sandboxes = new Set(current.sandbox === null ? [] : await kernel.observeSandboxes([current.sandbox]));
-      const is = endpointState(current, (name) => found.has(name), sandboxes);
+      const is = this.#stateOf(current, (name) => found.has(name), sandboxes);
       if (is === "alive" || (is === "waiting" && atLeast === "dead")) return false;
       await this.#remove(current, is);
       return true;
     });
   }
 
-  /** Looks at all endpoints that no request is busy with. */
-  async sweep(links: readonly ObservedLink[]): Promise<void> {
+  /**
+   * Looks at all endpoints that no request is busy with.
+   * @param isStart whether no request was answered yet: then none waits for Docker without a link
+   */
+  async sweep(links: readonly ObservedLink[], isStart = false): Promise<void> {
     const { state, kernel, locks } = this.#needs;
     const names = new Set(links.map(({ name }) => name));
     const hasLink = (name: string): boolean => names.has(name);
     const suspects = [...state.endpoints()].filter(
-      (endpoint) => !locks.isBusy(endpoint.id) && endpointState(endpoint, hasLink, new Set()) !== "alive",
+      (endpoint) => !locks.isBusy(endpoint.id) && this.#stateOf(endpoint, hasLink, new Set()) !== "alive",
     );
     const paths = suspects.flatMap(({ sandbox }) => sandbox ?? []);
     const sandboxes = new Set(paths.length === 0 ? [] : await kernel.observeSandboxes(paths));
     this.#forgetWaiting(suspects);
     for (const endpoint of suspects) {
-      const is = endpointState(endpoint, hasLink, sandboxes);
-      if (is === "dead" || (is === "waiting" && this.#waitedTooLong(endpoint.id))) await this.#tryCollect(endpoint, is);
+      const is = this.#stateOf(endpoint, hasLink, sandboxes);
+      const isLate = (): boolean =>
+        this.#waitedTooLong(endpoint.id) || (isStart && !this.#linksOf(endpoint).some(hasLink));
+      if (is === "dead" || (is === "waiting" && isLate())) await this.#tryCollect(endpoint, is);
     }
+  }
+
+  #stateOf(endpoint: Endpoint, hasLink: (name: string) => boolean, sandboxes: ReadonlySet<string>) {
+    return (this.#isLan(endpoint) ? lanEndpointState : endpointState)(endpoint, hasLink, sandboxes);
+  }
+
+  /** The links of an endpoint that may be in the host's namespace. */
+  #linksOf(endpoint: Endpoint): string[] {
+    const { id } = endpoint;
+    return this.#isLan(endpoint) ? [lanLinkName(id)] : [hostVethName(id), containerVethName(id)];
+  }
+
+  #isLan({ network }: Endpoint): boolean {
+    const mode = this.#needs.state.network(network)?.mode;
+    return mode !== undefined && mode !== "bridge";
   }
 
   async #tryCollect(endpoint: Endpoint, is: "waiting" | "dead"): Promise<void> {

@@ -1,32 +1,17 @@
 import { during, TsnetError } from "../errors.ts";
-import { containerVethName } from "../net/names.ts";
-import { planVeth, planVethRemoval } from "../plan/bridge.ts";
 import { type EndpointRequest, planEndpoint } from "../plan/endpoint-request.ts";
 import type { Endpoint, Network } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
 import { planOpenPorts } from "../plan/open-ports.ts";
 import type { PortBinding } from "../plan/ports.ts";
-import { planRoutes, type Routes } from "../plan/routes.ts";
 import { AddressClaims } from "./address-claims.ts";
-import type { Forwarding } from "./forwarding.ts";
-import type { Kernel } from "./kernel.ts";
+import type { JoinAnswer, Modes } from "./mode.ts";
 import { Publishing, type PublishingNeeds } from "./publishing.ts";
-import type { Removals } from "./removals.ts";
 import { withRollback } from "./rollback.ts";
-
-/** What dockerd has to do with the container's end: the answer to Join. */
-export interface JoinAnswer extends Routes {
-  /** Name of the link in the host's namespace. */
-  readonly link: string;
-  /** What it is called in the container, less the number. */
-  readonly interfacePrefix: string;
-}
 
 /** What the endpoints need. */
 export interface EndpointsNeeds extends PublishingNeeds {
-  readonly kernel: Kernel;
-  readonly forwarding: Forwarding;
-  readonly removals: Removals;
+  readonly modes: Modes;
   /** The grants by which tsnet's own IPAM has given out addresses for a network. */
   readonly leasesAt: (network: string, addresses: readonly string[]) => readonly string[];
 }
@@ -45,10 +30,10 @@ export class Endpoints {
 
   /**
    * Makes an endpoint's links; the same request again makes sure that they are there.
-   * @returns the endpoint's MAC address
+   * @returns the endpoint's MAC address, null if it has none of its own
    * @throws TsnetError "not-found" for an unknown network, "conflict" if the address is taken or the endpoint differs
    */
-  create(request: EndpointRequest): Promise<string> {
+  create(request: EndpointRequest): Promise<string | null> {
     return this.#locked(request.network, request.id, async (network) => {
       const leases = this.#needs.leasesAt(network.id, request.addresses);
       const asked = { ...planEndpoint(request, network), leases };
@@ -58,22 +43,21 @@ export class Endpoints {
       else {
         const differs = difference({ network: asked.network, addresses: asked.addresses, mac: asked.mac }, known);
         if (differs !== "") throw new TsnetError("conflict", `endpoint ${request.id} exists, and its ${differs}`);
-        await this.#needs.kernel.apply(planVeth(network, known));
+        await this.#needs.modes.of(network).ensureEndpoint(network, known);
       }
       return asked.mac;
     });
   }
 
   async #create(network: Network, endpoint: Endpoint): Promise<void> {
-    const { state, kernel, forwarding } = this.#needs;
+    const { state, modes } = this.#needs;
     await during(`create endpoint ${endpoint.id}`, () =>
       withRollback(async (undo) => {
-        await this.#claims.hold(endpoint, () => {
+        await this.#claims.hold(network, endpoint, () => {
           undo(() => this.#remove(endpoint));
           return state.saveEndpoint(endpoint);
         });
-        await forwarding.ensure(network);
-        await kernel.apply(planVeth(network, endpoint));
+        await modes.of(network).createEndpoint(network, endpoint);
       }),
     );
   }
@@ -88,13 +72,9 @@ export class Endpoints {
       const endpoint = this.#known(networkId, id);
       // whoever had the address before must not be answered for by this container
       await this.#needs.flows.settled({ ...endpoint, ports: [] });
-      const openPorts = planOpenPorts(bindings, network);
+      const openPorts = network.mode === "bridge" ? planOpenPorts(bindings, network) : [];
       await this.#publishing.update(endpoint, { ...endpoint, sandbox, openPorts });
-      return {
-        link: containerVethName(id),
-        interfacePrefix: network.interfacePrefix,
-        ...planRoutes(endpoint, network),
-      };
+      return this.#needs.modes.of(network).join(network, endpoint);
     });
   }
 
@@ -111,9 +91,11 @@ export class Endpoints {
    * @throws TsnetError "conflict", "exhausted" or "invalid" in Docker's words; then no port is held
    */
   publish(networkId: string, id: string, bindings: readonly PortBinding[], noProxy6To4 = false): Promise<void> {
-    return this.#locked(networkId, id, (network) =>
-      this.#publishing.publish(bindings, { endpoint: this.#known(networkId, id), network, noProxy6To4 }),
-    );
+    return this.#locked(networkId, id, async (network) => {
+      const endpoint = this.#known(networkId, id);
+      if (network.mode === "bridge") await this.#publishing.publish(bindings, { endpoint, network, noProxy6To4 });
+      else if (bindings.length > 0) this.#warnOfPorts(network, endpoint);
+    });
   }
 
   /** Takes an endpoint's published ports back. One that is unknown is success. */
@@ -123,12 +105,22 @@ export class Endpoints {
     );
   }
 
+  /** As Docker's own drivers: the container has an address of its own, where its ports are open anyway. */
+  #warnOfPorts({ id, mode }: Network, endpoint: Endpoint): void {
+    const fields = { network: id, endpoint: endpoint.id };
+    this.#needs.log.warn(
+      fields,
+      `-p has no effect on a network of mode ${mode}: its containers have addresses of their own`,
+    );
+  }
+
   /**
    * What is known of an endpoint: EndpointOperInfo. Docker shows none of it.
    * @throws TsnetError "not-found"
    */
   operInfo(networkId: string, id: string): Record<string, string> {
-    return { "com.docker.network.endpoint.macaddress": this.#known(networkId, id).mac };
+    const { mac } = this.#known(networkId, id);
+    return mac === null ? {} : { "com.docker.network.endpoint.macaddress": mac };
   }
 
   /** Removes an endpoint. One that is unknown, or of another network, is success: there is nothing to remove. */
@@ -144,10 +136,10 @@ export class Endpoints {
   }
 
   async #remove(endpoint: Endpoint): Promise<void> {
-    const { state, kernel, removals } = this.#needs;
+    const { state, modes } = this.#needs;
     state.removing.add(endpoint.id);
-    await kernel.apply(planVethRemoval(endpoint));
-    removals.schedule();
+    const network = state.network(endpoint.network);
+    if (network !== undefined) await modes.of(network).removeEndpoint(network, endpoint);
     await this.#publishing.withdraw(endpoint, () => state.forgetEndpoint(endpoint.id));
   }
 

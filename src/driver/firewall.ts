@@ -1,14 +1,11 @@
-import { hasErrno, TsnetError } from "../errors.ts";
-import { bySet, diffElements, type Element, wantedElements } from "../plan/firewall.ts";
-import { table } from "../plan/firewall-rules.ts";
-import { changeScript, planFirewall, tableScript } from "../plan/firewall-script.ts";
+import type { Element } from "../plan/elements.ts";
+import { wantedElements } from "../plan/firewall.ts";
+import { firewallTable } from "../plan/firewall-script.ts";
 import { dockerBridges, planForward } from "../plan/forward.ts";
 import type { Elements, ObservedForward } from "../plan/observed.ts";
+import { KeptTable } from "./kept-table.ts";
 import type { Kernel } from "./kernel.ts";
 import type { State } from "./state.ts";
-
-/** How often the table is put in place at the start before somebody who removes it each time is an error. */
-const installAttempts = 3;
 
 /** Names of Docker's own bridges, by where they are learned. */
 interface DockerLinks {
@@ -23,13 +20,14 @@ export class Firewall {
   readonly #kernel: Kernel;
   readonly #state: State;
   readonly #mark: number;
+  readonly #table: KeptTable;
   #dockerLinks: DockerLinks = { byName: new Set(), byRule: new Set() };
-  #skeleton = "";
 
   constructor(kernel: Kernel, state: State, mark: number) {
     this.#kernel = kernel;
     this.#state = state;
     this.#mark = mark;
+    this.#table = new KeptTable(kernel, firewallTable(mark), () => this.#wanted());
   }
 
   /**
@@ -40,22 +38,8 @@ export class Firewall {
   async install(dockerLinks: Iterable<string>): Promise<void> {
     const byRule = this.#bridgesIn(await this.#kernel.observeForward());
     this.#dockerLinks = { byName: new Set(dockerLinks), byRule };
-    this.#skeleton = await this.#putTable();
+    await this.#table.install();
     await this.repairForward();
-  }
-
-  /** Somebody may flush the ruleset before it is looked at: then there is nothing to learn, and it is put there again. */
-  async #putTable(): Promise<string> {
-    for (let attempt = 1; attempt <= installAttempts; attempt++) {
-      await this.#run(tableScript(this.#wanted(), this.#mark));
-      const observed = await this.#kernel.observeFirewall();
-      if (observed !== undefined) return observed.skeleton;
-    }
-    const what = `table ${table} was gone right after it was made, ${installAttempts} times`;
-    throw new TsnetError(
-      "kernel",
-      `${what}: find out with "nft monitor" which program flushes the ruleset, and stop it`,
-    );
   }
 
   /**
@@ -63,20 +47,15 @@ export class Firewall {
    * flushed or changed meanwhile is put back whole.
    */
   async change(before: readonly Element[], after: readonly Element[]): Promise<void> {
-    const { add, remove } = diffElements(bySet(after), bySet(before));
-    if (add.length + remove.length === 0) return;
-    await this.#runOrReplace(changeScript({ add, remove }));
+    await this.#table.change(before, after);
   }
 
   /**
    * Compares the table with the records and repairs it.
    * @returns whether something had to be done
    */
-  async repair(): Promise<boolean> {
-    const observed = await this.#kernel.observeFirewall();
-    const script = planFirewall(this.#wanted(), observed, { skeleton: this.#skeleton, mark: this.#mark });
-    if (script !== undefined) await this.#runOrReplace(script);
-    return script !== undefined;
+  repair(): Promise<boolean> {
+    return this.#table.repair();
   }
 
   /**
@@ -115,7 +94,10 @@ export class Firewall {
   }
 
   #bridgesIn(observed: ObservedForward): Set<string> {
-    return dockerBridges(observed, new Set([...this.#state.networks()].map(({ bridge }) => bridge)));
+    return dockerBridges(
+      observed,
+      new Set([...this.#state.networks()].flatMap((network) => (network.mode === "bridge" ? [network.bridge] : []))),
+    );
   }
 
   #wanted(): Elements {
@@ -125,20 +107,6 @@ export class Firewall {
       endpoints: endpoints.values(),
       dockerLinks: this.#dockerLinkNames(),
     });
-  }
-
-  /** The whole table, where others have changed it so that the script does not fit: an interval of theirs overlaps ours. */
-  async #runOrReplace(script: string): Promise<void> {
-    try {
-      await this.#run(script);
-    } catch (error) {
-      if (!hasErrno(error, "ENOENT") && !hasErrno(error, "EEXIST")) throw error;
-      await this.#run(tableScript(this.#wanted(), this.#mark));
-    }
-  }
-
-  #run(script: string): Promise<void> {
-    return this.#kernel.apply([{ op: "run-nft", script }]);
   }
 }
 

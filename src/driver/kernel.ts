@@ -1,5 +1,7 @@
+import type { TableName } from "../plan/nft-script.ts";
 import type {
   Observed,
+  ObservedAddress,
   ObservedCounters,
   ObservedFirewall,
   ObservedForward,
@@ -26,13 +28,41 @@ export interface HostPort {
   readonly sources: readonly string[];
 }
 
+/** Addresses of which a segment is asked whether they are free. */
+export interface AddressProbe {
+  /** A link of the host's namespace, which is up: what it sends reaches the segment, and it listens. */
+  readonly link: string;
+  /** Another link that listens: the parent of an ipvlan link, which gets answers to a sender without an address. null for none. */
+  readonly alsoOn: string | null;
+  /** Without prefix length: "192.168.1.10", "fd00::10". */
+  readonly addresses: readonly string[];
+}
+
+/** Who has an address. */
+export interface AddressHolder {
+  /** As it was asked for. */
+  readonly address: string;
+  /** "02:42:ac:12:00:02" */
+  readonly mac: string;
+}
+
+/** Addresses that a segment is told of. */
+export interface AddressAnnouncement {
+  /** The file of the network namespace (SandboxKey of Join); it may not exist yet. */
+  readonly sandbox: string;
+  /** Of the link in it that has the addresses. */
+  readonly alias: string;
+  /** As above. */
+  readonly addresses: readonly string[];
+}
+
 /** Something in the kernel changed, and not by us. It only says "look again". */
 export type KernelChange =
-  /** A link that is ours, or a bridge, appeared, changed or went. */
+  /** A link that is ours, a bridge, or one that is followed appeared, changed or went. */
   | { readonly what: "link"; readonly removed: boolean; readonly link: ObservedLink }
-  /** An address or a route of the kernel's went. */
+  /** An address or a route of a bridge or a shim went, or a neighbor of a shim changed; or a link that is followed got or lost an address. */
   | { readonly what: "addresses" }
-  /** Somebody else changed our nft table, or it is gone. */
+  /** Somebody else changed an nft table of ours, or it is gone. */
   | { readonly what: "firewall" }
   /** Somebody else changed a chain of iptables that decides whether our packets pass, or names Docker's bridges. */
   | { readonly what: "forward" }
@@ -47,7 +77,7 @@ export interface Kernel {
    */
   apply(ops: readonly Op[]): Promise<void>;
   /**
-   * Links and addresses of the host's namespace, and its unicast routes: those that go out by bridges, or all of them. There may be
+   * Links and addresses of the host's namespace, and its unicast routes: those that go out by bridges and shims, or all of them. There may be
    * 100,000, which would keep the main thread for a tenth of a second: nothing that comes again and again may ask for all.
    */
   observe(routes?: ObservedRoutes): Promise<Observed>;
@@ -58,10 +88,12 @@ export interface Kernel {
    * are unicast, local, blackhole, unreachable, prohibit and address, which may have host bits set.
    */
   observeRouted(): Promise<string>;
+  /** The addresses of the host's namespace alone: a fraction of what `observe` costs. */
+  observeAddresses(): Promise<readonly ObservedAddress[]>;
   /** One link by name. */
   observeLink(name: string): Promise<ObservedLink | undefined>;
-  /** Our nft table; undefined if it does not exist. */
-  observeFirewall(): Promise<ObservedFirewall | undefined>;
+  /** One of our nft tables; undefined if it does not exist. */
+  observeFirewall(table: TableName): Promise<ObservedFirewall | undefined>;
   observeForward(): Promise<ObservedForward>;
   /** The host's range of ephemeral ports, both ends included: net.ipv4.ip_local_port_range. */
   observeEphemeralPorts(): Promise<{ readonly first: number; readonly last: number }>;
@@ -71,6 +103,11 @@ export interface Kernel {
   observeCounters(): Promise<ObservedCounters>;
   /** Which of these network namespace files exist (SandboxKey of Join). */
   observeSandboxes(paths: readonly string[]): Promise<readonly string[]>;
+  /**
+   * The links that are ours in these network namespaces, in their order; null for a path that is none. Each costs a socket: ask
+   * for many only where something is to be looked into.
+   */
+  observeSandboxLinks(paths: readonly string[]): Promise<readonly (readonly ObservedLink[] | null)[]>;
   /**
    * Holds all of these ports or none.
    * @throws TsnetError "conflict" whose message is the index of the block in `ports`, followed by the port in the way if the block
@@ -85,6 +122,26 @@ export interface Kernel {
   releasePorts(ports: readonly HostPort[]): Promise<void>;
   /** Deletes all links that `remove-links` has taken out of use, in one request. */
   flushRemovedLinks(): Promise<void>;
+  /**
+   * Who has one of these addresses already, or is about to take it: as soon as the first answers; nobody after 900 ms. Asks three
+   * times, by ARP probes (RFC 5227) and the neighbor solicitations of duplicate address detection (RFC 4862), of which nobody
+   * learns anything. The host's own addresses are not found.
+   * @throws TsnetError "kernel" that names the addresses and the link, with errno ENODEV, ENXIO or ENETDOWN for a link that is not
+   *   there or not up, or that does not stay so; also when the kernel is closed meanwhile
+   */
+  probeAddresses(probe: AddressProbe): Promise<readonly AddressHolder[]>;
+  /**
+   * Tells a segment once which MAC address has these addresses, when the link is up in its sandbox and has a carrier: gratuitous ARP
+   * (RFC 5227, 2.3), unsolicited neighbor advertisements (RFC 4861, 7.2.6).
+   * @returns false if that is not so within 5 s, or the kernel is closed before
+   * @throws TsnetError "kernel" that names the addresses and the link
+   */
+  announceAddresses(announcement: AddressAnnouncement): Promise<boolean>;
+  /**
+   * From now on, changes of the links with these names are told of as well, and "addresses" when one of them gets or loses one:
+   * parents of networks, and what their VLANs are on. The names given last count.
+   */
+  follow(names: readonly string[]): Promise<void>;
   /** Calls back for each change that was not ours, until the kernel is closed. */
   watch(onChange: (change: KernelChange) => void): void;
 }

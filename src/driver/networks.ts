@@ -1,44 +1,31 @@
 import { during, explain, TsnetError } from "../errors.ts";
-import { overlaps, parseCidr, parseHostAddress } from "../net/cidr.ts";
-import { bridgeName, parseLinkAlias } from "../net/names.ts";
-import { bridgeAddresses, planBridge, planBridgeRemoval } from "../plan/bridge.ts";
-import { networkElements } from "../plan/firewall.ts";
+import { parseHostAddress } from "../net/cidr.ts";
+import { parseLanOptions } from "../plan/lan-options.ts";
+import { modeOf } from "../plan/mode-options.ts";
 import type { Network } from "../plan/network.ts";
-import {
-  auxiliaryIp,
-  difference,
-  type NetworkRequest,
-  networkConflict,
-  planNetwork,
-  type RequestedSubnet,
-} from "../plan/network-request.ts";
-import type { Observed, ObservedLink } from "../plan/observed.ts";
+import { difference, type NetworkRequest, planNetwork, type RequestedSubnet } from "../plan/network-request.ts";
 import { refuseIsolated } from "../plan/option-conflicts.ts";
 import { parseBridgeOptions } from "../plan/options.ts";
-import { removedGroup } from "../plan/reconcile.ts";
+import { auxiliaryIp } from "../plan/subnet-request.ts";
 import type { Endpoints } from "./endpoints.ts";
-import type { Firewall } from "./firewall.ts";
-import type { Forwarding } from "./forwarding.ts";
 import type { AttachedSubnet } from "./ipam/backend.ts";
-import type { Kernel } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
 import type { Log } from "./log.ts";
-import type { Removals } from "./removals.ts";
+import type { Modes } from "./mode.ts";
 import { withRollback } from "./rollback.ts";
 import type { State } from "./state.ts";
 
 /** What the networks need. */
 export interface NetworksNeeds {
   readonly state: State;
-  readonly kernel: Kernel;
-  readonly firewall: Firewall;
-  readonly forwarding: Forwarding;
-  readonly removals: Removals;
+  readonly modes: Modes;
   readonly endpoints: Endpoints;
   readonly locks: Locks;
   readonly log: Log;
   /** Tells tsnet's own IPAM which pools a network has its addresses from. The same again is no error. */
   readonly attach: (network: string, subnets: readonly AttachedSubnet[]) => Promise<void>;
+  /** Holds the host's own addresses in a network, as far as it has them from tsnet's IPAM. The same again is no error. */
+  readonly hold: (network: string, addresses: readonly string[]) => Promise<void>;
 }
 
 /** Answer to GwAllocCheck. */
@@ -65,9 +52,10 @@ export class Networks {
     return locks.exclusive(request.id, () =>
       // Two networks at once must not both find the same subnet free.
       locks.exclusive("networks", async () => {
-        const { network, ignored } = planNetwork(request);
+        const { network, ignored, warnings } = planNetwork(request);
         if (ignored.length > 0)
           log.warn({ network: network.id, options: ignored }, "options of Docker's that tsnet ignores");
+        for (const warning of warnings) log.warn({ network: network.id }, warning);
         const subnets = [...request.ipv4, ...request.ipv6].map(attachedSubnet);
         overdue?.throwIfAborted();
         await this.#create(network, subnets, overdue);
@@ -76,18 +64,17 @@ export class Networks {
   }
 
   async #create(asked: Network, subnets: readonly AttachedSubnet[], overdue: AbortSignal | undefined): Promise<void> {
-    const { state } = this.#needs;
+    const { state, modes } = this.#needs;
     if (state.removing.has(asked.id)) await this.#removeIfKnown(asked.id);
     const known = state.network(asked.id);
+    const mode = modes.of(asked);
     if (known !== undefined) {
-      const { adopted, kept, ready } = known;
-      const differs = difference({ ...asked, adopted, kept, ready }, known);
+      const again = known.mode === asked.mode ? mode.withFound(asked, known) : asked;
+      const differs = difference({ ...again, ready: known.ready }, known);
       if (differs !== "") throw new TsnetError("conflict", `network ${asked.id} exists, and its ${differs}`);
       return this.#ensure(known, subnets);
     }
-    const conflict = networkConflict(asked, state.networks());
-    if (conflict !== "") throw new TsnetError("conflict", conflict);
-    const network = { ...asked, ...(await this.#checkLinks(asked)) };
+    const network = await mode.checkNetwork(asked, state.networks());
     await withRollback(async (undo) => {
       undo(() => this.#remove(network));
       await state.saveNetwork(network);
@@ -99,38 +86,26 @@ export class Networks {
 
   /** If it fails after the IPAM was told: Docker releases the pools of a network that could not be made. */
   async #ensure(network: Network, subnets: readonly AttachedSubnet[]): Promise<void> {
-    const { kernel, firewall, forwarding, attach } = this.#needs;
+    const { modes, attach, hold } = this.#needs;
     await during(`create network ${network.id}`, async () => {
-      await firewall.change([], networkElements(network));
-      await forwarding.ensure(network);
-      await kernel.apply(planBridge(network));
+      await modes.of(network).ensureNetwork(network);
       await attach(network.id, subnets);
+      if (network.mode !== "bridge") await hold(network.id, network.hostAccess?.addresses ?? []);
     });
   }
 
   /**
-   * Compares the network with the links of the host.
-   * @returns whether its bridge exists, and is the user's, and which of its addresses are there already
-   * @throws TsnetError "conflict" that names the link in the way
-   */
-  async #checkLinks(network: Network): Promise<Pick<Network, "adopted" | "kept">> {
-    const observed = await this.#needs.kernel.observe();
-    const link = observed.links.find(({ name }) => name === network.bridge);
-    const inTheWay = link === undefined ? "" : whyNotUse(link, network);
-    if (inTheWay !== "") throw new TsnetError("conflict", inTheWay);
-    const clash = overlappingLink(network, observed);
-    if (clash !== "") throw new TsnetError("conflict", clash);
-    if (link === undefined || parseLinkAlias(link.alias) !== undefined) return { adopted: false, kept: [] };
-    const held = new Set(observed.addresses.flatMap((found) => (found.link === link.index ? [found.address] : [])));
-    return { adopted: true, kept: bridgeAddresses(network).filter((address) => held.has(address)) };
-  }
-
-  /**
-   * Whether Docker's IPAM can do without choosing gateways for a network like this: an internal one whose bridge gets no address
-   * has no use for one.
+   * Whether Docker's IPAM can do without choosing gateways for a network like this. One with a parent has the gateway that
+   * --gateway names, as with Docker's own driver from 29 on, and no other: an address of the LAN that is nobody's routes nothing.
+   * An internal one whose bridge gets no address has no use for one.
    * @throws TsnetError "invalid"
    */
   checkGateways({ options, internal }: Pick<NetworkRequest, "options" | "internal">): GatewayCheck {
+    const mode = modeOf(options);
+    if (mode !== "bridge") {
+      parseLanOptions(mode, options);
+      return { SkipIPv4: true, SkipIPv6: true };
+    }
     const parsed = parseBridgeOptions(options).options;
     refuseIsolated(parsed, internal);
     return {
@@ -166,7 +141,12 @@ export class Networks {
 
   /** Removes a network and what is left of its endpoints. One that is unknown is success: the goal is reached. */
   delete(id: string): Promise<void> {
-    return this.#needs.locks.exclusive(id, () => this.#removeIfKnown(id));
+    const { locks, state } = this.#needs;
+    return locks.exclusive(id, () => {
+      const remove = (): Promise<void> => this.#removeIfKnown(id);
+      // Its parent may go with it, which a network that is being made must not count on.
+      return state.network(id)?.mode === "bridge" ? remove() : locks.exclusive("networks", remove);
+    });
   }
 
   async #removeIfKnown(id: string): Promise<void> {
@@ -177,15 +157,12 @@ export class Networks {
   }
 
   async #remove(network: Network): Promise<void> {
-    const { state, kernel, firewall, forwarding, removals, endpoints, locks } = this.#needs;
+    const { state, modes, endpoints, locks } = this.#needs;
     state.removing.add(network.id);
     if (network.ready) await state.saveNetwork({ ...network, ready: false });
     for (const { id } of state.endpointsOf(network.id)) await locks.exclusive(id, () => endpoints.remove(id));
-    await kernel.apply(planBridgeRemoval(network));
-    removals.schedule();
-    await firewall.change(networkElements(network), []);
+    await modes.of(network).removeNetwork(network);
     await state.forgetNetwork(network.id);
-    forwarding.forget(network.id);
   }
 }
 
@@ -195,36 +172,3 @@ const attachedSubnet = ({ addressSpace, pool, gateway, auxiliary }: RequestedSub
   gateway: gateway === null ? null : parseHostAddress(gateway).ip.text,
   auxiliary: Object.entries(auxiliary).map(([name, text]) => auxiliaryIp(name, text).text),
 });
-
-/** Why a link that exists cannot be the network's bridge; "" if it can. */
-function whyNotUse(link: ObservedLink, network: Network): string {
-  if (link.kind !== "bridge") return `existing interface ${link.name} is not a bridge`;
-
-  const owner = parseLinkAlias(link.alias);
-  if (owner !== undefined && owner.id !== network.id) return `the bridge ${link.name} belongs to network ${owner.id}`;
-  return owner === undefined && link.name === bridgeName(network.id)
-    ? `the bridge ${link.name} exists, and tsnet did not make it`
-    : "";
-}
-
-/**
- * A link whose own subnet lies in one of the network's, or is the same: its neighbors would be cut off. A wider subnet, such as a
- * VPN's, is no hindrance. "" for none.
- */
-function overlappingLink(network: Network, observed: Observed): string {
-  const inUse = observed.links.filter(
-    ({ name, group }) => name !== network.bridge && name !== "lo" && group !== removedGroup,
-  );
-  const names = new Map(inUse.map(({ index, name }) => [index, name]));
-  for (const { link, address } of observed.addresses) {
-    const { ip, subnet } = parseHostAddress(address);
-    const name = names.get(link);
-    if (name === undefined) continue;
-    const clash = network.subnets
-      .filter(({ family }) => family === ip.family)
-      .find(({ pool }) => overlaps(parseCidr(pool), subnet) && subnet.prefix >= parseCidr(pool).prefix);
-    if (clash !== undefined)
-      return `the subnet ${clash.pool} overlaps with ${subnet.text} of the link ${name}; give another --subnet`;
-  }
-  return "";
-}

@@ -1,5 +1,6 @@
 import { hasErrno, TsnetError } from "../errors.ts";
-import { type Element, multihomedElements, openElements, portElements } from "../plan/firewall.ts";
+import type { Element } from "../plan/elements.ts";
+import { multihomedElements, openElements, portElements } from "../plan/firewall.ts";
 import type { Endpoint, PortMapping } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
 import { type PortBinding, type PortSearch, satisfies, type WantedPorts } from "../plan/ports.ts";
@@ -123,8 +124,9 @@ export class Publishing {
     const others = this.#needs.state
       .endpointsIn((as ?? endpoint).sandbox ?? endpoint.sandbox)
       .filter(({ id }) => id !== endpoint.id);
-    if (as === undefined || network === undefined) return multihomedElements(others);
-    return [...multihomedElements([...others, as]), ...portElements(as, network), ...openElements(as, network)];
+    const all = as === undefined ? others : [...others, as];
+    if (as === undefined || network?.mode !== "bridge") return multihomedElements(all);
+    return [...multihomedElements(all), ...portElements(as, network), ...openElements(as, network)];
   }
 
   /**

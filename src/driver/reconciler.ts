@@ -1,15 +1,20 @@
 import { explain } from "../errors.ts";
 import { isDockerLink, parseLinkAlias } from "../net/names.ts";
-import type { Endpoint, Network } from "../plan/network.ts";
-import type { ObservedLink } from "../plan/observed.ts";
+import type { BridgeNetwork, Endpoint } from "../plan/network.ts";
+import type { Observed, ObservedLink } from "../plan/observed.ts";
 import { dockerLinks, planReconcile, type Repair, removedGroup } from "../plan/reconcile.ts";
+import { planLanReconcile, type SandboxLinks } from "../plan/reconcile-lan.ts";
+import { isAmiss } from "./amiss.ts";
+import type { Announcements } from "./announcements.ts";
 import type { Collector } from "./collector.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Forwarding } from "./forwarding.ts";
+import type { HostAccess } from "./host-access.ts";
 import type { Kernel, KernelChange } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
 import type { Log } from "./log.ts";
 import type { Networks } from "./networks.ts";
+import type { ParentWatch } from "./parent-watch.ts";
 import type { Ports } from "./ports.ts";
 import type { Removals } from "./removals.ts";
 import type { State } from "./state.ts";
@@ -30,6 +35,9 @@ export interface ReconcilerNeeds {
   readonly ports: Ports;
   readonly networks: Networks;
   readonly collector: Collector;
+  readonly hostAccess: HostAccess;
+  readonly parents: ParentWatch;
+  readonly announcements: Announcements;
   readonly removals: Removals;
   readonly locks: Locks;
   readonly log: Log;
@@ -44,8 +52,9 @@ export interface RepairCount {
   readonly lastAt: number;
 }
 
-type Part = "links" | "firewall" | "forward" | "endpoints";
-const everything: readonly Part[] = ["links", "firewall", "forward", "endpoints"];
+/** "sandboxes": the links that containers have on parents. */
+type Part = "links" | "sandboxes" | "firewall" | "forward" | "endpoints";
+const everything: readonly Part[] = ["links", "sandboxes", "firewall", "forward", "endpoints"];
 
 /** What has to be compared after a change. */
 const partsOf: Readonly<Record<Exclude<KernelChange["what"], "link">, readonly Part[]>> = {
@@ -80,27 +89,31 @@ export class Reconciler {
   }
 
   async #restore(): Promise<void> {
-    const { state, kernel, firewall, ports, networks, removals, log } = this.#needs;
+    const { state, kernel, firewall, hostAccess, parents, ports, networks, removals, log } = this.#needs;
     kernel.watch((change) => this.#onChange(change));
     await removals.flush();
     await state.restore();
+    await parents.follow();
     const { links } = await kernel.observe();
     await firewall.install(dockerLinks(links));
+    await hostAccess.install();
     const lost = await ports.restore(this.#published());
     for (const error of lost) log.error({ error: explain(error) }, "a published port could not be held again");
     await networks.removeUnready();
-    await this.#run(new Set(["links", "endpoints"]));
+    await this.#run(new Set(["links", "sandboxes", "endpoints"]), true);
     // What died with the host is swept by now: containers that are left have been running all the time.
     const inUse = new Set([...state.endpoints()].map((endpoint) => endpoint.network));
-    for (const network of state.networks()) if (inUse.has(network.id)) await this.#needs.forwarding.ensure(network);
+    for (const network of state.networks()) {
+      if (network.mode === "bridge" && inUse.has(network.id)) await this.#needs.forwarding.ensure(network);
+    }
     this.#interval = setInterval(() => this.#schedule(everything), intervalMs);
   }
 
-  *#published(): Generator<{ readonly endpoint: Endpoint; readonly network: Network }> {
+  *#published(): Generator<{ readonly endpoint: Endpoint; readonly network: BridgeNetwork }> {
     const { state } = this.#needs;
     for (const endpoint of state.endpoints()) {
       const network = state.network(endpoint.network);
-      if (network !== undefined && endpoint.ports.length > 0) yield { endpoint, network };
+      if (network?.mode === "bridge" && endpoint.ports.length > 0) yield { endpoint, network };
     }
   }
 
@@ -136,22 +149,11 @@ export class Reconciler {
       done.catch((error: unknown) =>
         this.#needs.log.error({ error: explain(error) }, "the firewall could not be changed"),
       );
-    } else if (this.#isAmiss(link, removed)) this.#schedule(["links"]);
-  }
-
-  #isAmiss(link: ObservedLink, removed: boolean): boolean {
-    const { state, locks } = this.#needs;
+    }
+    if (this.#needs.parents.isAmiss(link, removed)) this.#schedule(["links", "sandboxes"]);
+    if (isAmiss(link, removed, this.#needs)) this.#schedule(["links"]);
     const owner = parseLinkAlias(link.alias);
-    if (owner === undefined) {
-      return link.kind === "bridge" && [...state.networks()].some(({ bridge }) => bridge === link.name);
-    }
-    if (owner.role === "bridge") {
-      const network = state.network(owner.id);
-      return network !== undefined && (removed || !link.up || link.mac !== network.mac);
-    }
-    // A pair goes with its container, which Docker is about to report; the regular comparison finds those that it forgets.
-    if (removed || owner.role === "peer") return false;
-    return state.endpoint(owner.id) !== undefined && !locks.isBusy(owner.id) && (link.master === 0 || !link.up);
+    if (removed && owner?.role === "lan") this.#needs.announcements.announce(owner.id);
   }
 
   #schedule(parts: Iterable<Part>): void {
@@ -177,24 +179,30 @@ export class Reconciler {
     return running;
   }
 
-  async #run(parts: ReadonlySet<Part>): Promise<void> {
-    const { firewall, collector } = this.#needs;
-    if (parts.has("firewall")) await this.#attempt("firewall", "the nft table", () => firewall.repair());
+  /** @param isStart whether no request was answered yet */
+  async #run(parts: ReadonlySet<Part>, isStart = false): Promise<void> {
+    const { firewall, hostAccess } = this.#needs;
+    if (parts.has("firewall")) {
+      await this.#attempt("firewall", "the nft table", () => firewall.repair());
+      await this.#attempt("firewall", "the nft table of host access", () => hostAccess.repairTable());
+    }
     if (parts.has("forward")) await this.#attempt("forward", "the rule in FORWARD", () => firewall.repairForward());
     if (parts.has("endpoints")) await this.#finishRemovals();
     if (!parts.has("links") && !parts.has("endpoints")) return;
     await this.#attempt("forward", "forwarding", () => this.#needs.forwarding.repair().then(() => false));
-    await this.#attempt("links", "links", async () => {
-      const observed = await this.#needs.kernel.observe();
-      // An event may have been lost; one that is on its way tells of what came after this observation.
-      const known = this.#attempt("firewall", "Docker's bridges", () =>
-        firewall.setDockerLinks(dockerLinks(observed.links)).then(() => false),
-      );
-      await this.#repairLinks(observed);
-      await known;
-      if (parts.has("endpoints")) await collector.sweep(observed.links);
-      return false;
-    });
+    await this.#attempt("links", "links", () => this.#compareLinks(parts, isStart).then(() => false));
+  }
+
+  async #compareLinks(parts: ReadonlySet<Part>, isStart: boolean): Promise<void> {
+    const { firewall, parents, collector } = this.#needs;
+    const { observed, sandboxes } = await parents.look(parts.has("sandboxes"));
+    // An event may have been lost; one that is on its way tells of what came after this observation.
+    const known = this.#attempt("firewall", "Docker's bridges", () =>
+      firewall.setDockerLinks(dockerLinks(observed.links)).then(() => false),
+    );
+    await this.#repairLinks(observed, sandboxes);
+    await known;
+    if (parts.has("endpoints")) await collector.sweep(observed.links, isStart);
   }
 
   async #finishRemovals(): Promise<void> {
@@ -206,14 +214,26 @@ export class Reconciler {
   }
 
   /** The plan is handed over in the turn in which the records are read: see plan/reconcile.ts. */
-  async #repairLinks(observed: Awaited<ReturnType<Kernel["observe"]>>): Promise<void> {
-    const { state, kernel, removals } = this.#needs;
-    const repairs = planReconcile(state.wanted(), observed);
+  async #repairLinks(observed: Observed, sandboxes: SandboxLinks): Promise<void> {
+    const { state, kernel, hostAccess, parents, announcements, removals } = this.#needs;
+    const wanted = state.wanted();
+    const lan = planLanReconcile(wanted, observed, sandboxes);
+    parents.noteLosses(observed);
+    const access = hostAccess.planRepairs(wanted, observed);
+    const repairs = [...planReconcile(wanted, observed), ...lan.repairs, ...access];
     const done = repairs.map(({ kind, reason, ops }) =>
       this.#attempt(kind, reason, () => kernel.apply(ops).then(() => true)),
     );
     if (repairs.length > 0 || observed.links.some(({ group }) => group === removedGroup)) removals.schedule();
     await Promise.all(done);
+    for (const one of lan.restorations) {
+      await this.#attempt(one.kind, one.reason, async () => {
+        const isBack = await parents.restore(one);
+        if (isBack) announcements.announce(one.endpoint.id);
+        return isBack;
+      });
+    }
+    parents.noteReturns(observed);
   }
 
   async #attempt(kind: RepairKind, what: string, work: () => Promise<boolean>): Promise<void> {

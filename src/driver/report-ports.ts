@@ -1,6 +1,6 @@
 /** Published ports with what has been counted for them. */
 import { portElements } from "../plan/firewall.ts";
-import type { Endpoint, Network, PortMapping } from "../plan/network.ts";
+import type { BridgeNetwork, Endpoint, PortMapping } from "../plan/network.ts";
 import type { ElementCounters, ObservedCounters, ProxiedPort } from "../plan/observed.ts";
 import { serving } from "../plan/ports.ts";
 import type { PublishedPort } from "./report-answers.ts";
@@ -20,7 +20,12 @@ export const countsOf = ({ elements, proxied }: ObservedCounters): Counts => ({
 const proxiedKey = (protocol: string, address: string, port: number): string => `${protocol} ${address} ${port}`;
 
 /** One mapping of an endpoint. */
-export function reportPort(mapping: PortMapping, endpoint: Endpoint, network: Network, counts: Counts): PublishedPort {
+export function reportPort(
+  mapping: PortMapping,
+  endpoint: Endpoint,
+  network: BridgeNetwork,
+  counts: Counts,
+): PublishedPort {
   const { protocol, hostAddress, hostPort, count, containerPort } = mapping;
   const { element, target } = serving(mapping, endpoint, network);
   const { connections, packets, bytes } = sum(mapping, endpoint, network, counts);
@@ -41,7 +46,7 @@ function ownAddress({ addresses }: Endpoint, isIpv6: boolean): string {
 }
 
 /** The maps count connections, the sets of container ports packets and bytes of both directions. */
-function sum(mapping: PortMapping, endpoint: Endpoint, network: Network, { elements, proxied }: Counts) {
+function sum(mapping: PortMapping, endpoint: Endpoint, network: BridgeNetwork, { elements, proxied }: Counts) {
   const total = { connections: 0, packets: 0, bytes: 0 };
   for (const [set, key] of portElements({ ...endpoint, ports: [mapping] }, network)) {
     const counter = elements[set]?.[key];

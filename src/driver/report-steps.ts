@@ -1,5 +1,5 @@
 /** What explanations are made of. */
-import type { Element } from "../plan/firewall.ts";
+import type { Element } from "../plan/elements.ts";
 import { table } from "../plan/firewall-rules.ts";
 import type { ObservedFirewall } from "../plan/observed.ts";
 import type { Explanation, Step } from "./report-answers.ts";

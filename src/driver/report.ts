@@ -1,4 +1,4 @@
-import type { Endpoint } from "../plan/network.ts";
+import type { BridgeNetwork, Endpoint } from "../plan/network.ts";
 import type { Kernel } from "./kernel.ts";
 import type { ExplainAnswer, FirewallAnswer, PublishedPort } from "./report-answers.ts";
 import { type ExplainQuery, explainPort } from "./report-explain.ts";
@@ -37,7 +37,7 @@ export class Report {
     const turn = new Turn();
     for (const endpoint of state.endpoints()) {
       const network = state.network(endpoint.network);
-      if (network === undefined) continue;
+      if (network?.mode !== "bridge") continue;
       for (const mapping of endpoint.ports) {
         part.push(reportPort(mapping, endpoint, network, counts));
         if (!turn.isOver) continue;
@@ -51,17 +51,21 @@ export class Report {
 
   /** @throws TsnetError "kernel" */
   async firewall(): Promise<FirewallAnswer> {
-    const { state, observeRules, repairs, mark } = this.#needs;
-    return reportFirewall({ ...(await observeRules()), networks: state.networks(), repairs: repairs(), mark });
+    const { observeRules, repairs, mark } = this.#needs;
+    return reportFirewall({ ...(await observeRules()), networks: this.#bridges(), repairs: repairs(), mark });
   }
 
   /** @throws TsnetError "invalid" for an address that is nobody's here, "kernel" */
   async explain(query: ExplainQuery): Promise<ExplainAnswer> {
-    const { state, kernel, observeRules, mark } = this.#needs;
+    const { kernel, observeRules, mark } = this.#needs;
     const [rules, observed] = await Promise.all([observeRules(), kernel.observe("all")]);
-    const networks = new Map([...state.networks()].map((network) => [network.id, network]));
+    const networks = new Map(this.#bridges().map((network) => [network.id, network]));
     const endpoints = await this.#endpointsOf(query);
     return explainPort(query, { networks, endpoints, ...rules, observed, mark });
+  }
+
+  #bridges(): BridgeNetwork[] {
+    return [...this.#needs.state.networks()].filter((network) => network.mode === "bridge");
   }
 
   /** Those that have the port, or one of the addresses. */

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { parseCidr, parseHostAddress, parseIp } from "../net/cidr.ts";
 import { parseMac } from "../net/mac.ts";
 import { isLinkName } from "../net/names.ts";
-import { type Endpoint, gatewayModes, type Network } from "../plan/network.ts";
+import { parseVlanName } from "../net/vlan.ts";
+import { type Endpoint, gatewayModes, ipvlanFlags, ipvlanModes, macvlanModes, type Network } from "../plan/network.ts";
 import { badRecord, parseRecord, textFor } from "./parse-record.ts";
 
 const ip = textFor(parseIp);
@@ -12,8 +13,8 @@ const linkName = z.string().refine(isLinkName, "expected the name of a link");
 const mac = z.string().refine((text) => parseMac(text) !== undefined, "expected a unicast MAC address");
 const port = z.number().int().min(1).max(65535);
 
-/** Values are compared as JSON: the order of the fields is that of plan/network-request.ts. */
-const subnetShape = z.object({
+/** Values are compared as JSON: the order of the fields is that of plan/subnet-request.ts and those who use it. */
+const bridgeSubnetShape = z.object({
   family: z.union([z.literal(4), z.literal(6)]),
   gatewayMode: z.enum(gatewayModes).default("nat"),
   pool: textFor(parseCidr),
@@ -22,26 +23,56 @@ const subnetShape = z.object({
   snat: ip.nullable(),
 });
 
-const networkShape: z.ZodType<Network> = z.object({
+const lanSubnetShape = bridgeSubnetShape.pick({ family: true, pool: true, defaultGateway: true });
+
+/** What networks of all modes have. */
+const common = {
   id: z.string(),
+  mtuBytes: z.number().int().positive().nullable(),
+  internal: z.boolean(),
+  interfacePrefix: linkName,
+  ready: z.boolean(),
+};
+
+const bridgeShape = z.object({
+  ...common,
   mode: z.literal("bridge"),
   bridge: linkName,
   adopted: z.boolean(),
   kept: z.array(hostAddress).default([]),
   mac,
-  mtuBytes: z.number().int().positive().nullable(),
-  internal: z.boolean(),
   icc: z.boolean(),
   masquerade: z.boolean(),
   hostBinding: ip,
-  interfacePrefix: linkName,
-  subnets: z.array(subnetShape).min(1),
+  subnets: z.array(bridgeSubnetShape).min(1),
   trustedLinks: z.array(linkName).default([]),
   publish: z.enum(["native", "engine"]).default("native"),
   publishFrom: z.array(textFor(parseCidr)).default([]),
   publishPolicy: z.enum(["docker", "host"]).default("docker"),
-  ready: z.boolean(),
 });
+
+/** What networks of mode macvlan and ipvlan have. */
+const lan = {
+  ...common,
+  parent: z.discriminatedUnion("kind", [
+    z.object({ name: linkName, kind: z.enum(["link", "dummy"]) }),
+    z.object({ name: textFor(parseVlanName), kind: z.literal("vlan") }),
+  ]),
+  hostAccess: z.object({ addresses: z.array(ip) }).nullable(),
+  duplicateCheck: z.boolean(),
+  subnets: z.array(lanSubnetShape).min(1),
+};
+
+const macvlanShape = z.object({ ...lan, mode: z.literal("macvlan"), macvlanMode: z.enum(macvlanModes) });
+
+const ipvlanShape = z.object({
+  ...lan,
+  mode: z.literal("ipvlan"),
+  ipvlanMode: z.enum(ipvlanModes),
+  ipvlanFlag: z.enum(ipvlanFlags),
+});
+
+const networkShape: z.ZodType<Network> = z.discriminatedUnion("mode", [bridgeShape, macvlanShape, ipvlanShape]);
 
 const protocol = z.enum(["tcp", "udp", "sctp"]);
 const count = z.number().int().min(1).max(65535);
@@ -61,7 +92,7 @@ const endpointShape: z.ZodType<Endpoint> = z.object({
   network: z.string(),
   addresses: z.array(hostAddress).min(1),
   leases: z.array(z.string()).default([]),
-  mac,
+  mac: mac.nullable(),
   sandbox: z.string().nullable(),
   ports: z.array(portShape),
   openPorts: z.array(openPortShape).default([]),

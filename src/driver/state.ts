@@ -49,6 +49,14 @@ export class State {
     return this.#networks.values();
   }
 
+  /** This network and those on the same parent, whose containers are neighbors of its own. */
+  networksBeside(network: Network): Network[] {
+    if (network.mode === "bridge") return [network];
+    return [...this.#networks.values()].filter(
+      (other) => other.mode !== "bridge" && other.parent.name === network.parent.name,
+    );
+  }
+
   endpoint(id: string): Endpoint | undefined {
     return this.#endpoints.get(id);
   }

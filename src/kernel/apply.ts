@@ -1,11 +1,18 @@
 import { explain, TsnetError } from "../errors.ts";
 import type { ForgetFlows, InsertForwardRule, Op, RemoveForwardRule } from "../plan/op.ts";
+import type { Addresses } from "./addresses.ts";
+import type { LanLinks } from "./lan-links.ts";
 import type { Links } from "./links.ts";
+import type { OwnLinks } from "./own-links.ts";
+import { restoreLanLink, setSandboxMtu } from "./restore-lan-link.ts";
 import { setSysctl } from "./sysctl.ts";
 
 /** What operations act on. */
 export interface Targets {
+  readonly own: OwnLinks;
   readonly links: Links;
+  readonly lan: LanLinks;
+  readonly addresses: Addresses;
   readonly nft: { run(script: string): void };
   readonly conntrack: { forgetFlows(op: ForgetFlows): Promise<void> };
   readonly forward: {
@@ -31,71 +38,65 @@ export async function apply(ops: readonly Op[], targets: Targets): Promise<void>
   }
 }
 
-/** @returns a promise for what takes a program, or many steps, to do */
-function applyOne(op: Op, { links, nft, conntrack, forward }: Targets): Promise<void> | undefined {
-  switch (op.op) {
-    case "ensure-bridge":
-      links.ensureBridge(op);
-      return;
-    case "ensure-veth":
-      links.ensureVeth(op);
-      return;
-    case "ensure-port":
-      links.ensurePort(op);
-      return;
-    case "ensure-address":
-      links.ensureAddress(op);
-      return;
-    case "remove-address":
-      links.removeAddress(op);
-      return;
-    case "ensure-route":
-      links.ensureRoute(op);
-      return;
-    case "remove-links":
+type OpOf<Name extends Op["op"]> = Extract<Op, { op: Name }>;
+
+/** How each operation is executed, and what it is about. */
+type Executors = {
+  readonly [Name in Op["op"]]: {
+    /** @returns a promise for what takes a program, or many steps, to do */
+    run(targets: Targets, op: OpOf<Name>): Promise<void> | void;
+    /** As in "tsb-4f2a0000000 172.18.0.1/16". */
+    object(op: OpOf<Name>): string;
+  };
+};
+
+const byName = (op: { readonly name: string }): string => op.name;
+const byAddress = (op: { readonly link: string; readonly address: string }): string => `${op.link} ${op.address}`;
+const byRoute = (op: { readonly link: string; readonly destination: string }): string => `${op.link} ${op.destination}`;
+const byProgram = (op: { readonly program: string }): string => op.program;
+
+const executors: Executors = {
+  "ensure-bridge": { run: ({ links }, op) => links.ensureBridge(op), object: byName },
+  "ensure-veth": { run: ({ links }, op) => links.ensureVeth(op), object: byName },
+  "ensure-port": { run: ({ links }, op) => links.ensurePort(op), object: byName },
+  "ensure-vlan": { run: ({ lan }, op) => lan.ensureVlan(op), object: byName },
+  "ensure-dummy": { run: ({ lan }, op) => lan.ensureDummy(op), object: byName },
+  "ensure-lan-link": { run: ({ lan }, op) => lan.ensureLanLink(op), object: byName },
+  "set-link-down": { run: ({ lan }, op) => lan.setLinkDown(op), object: byName },
+  "restore-lan-link": {
+    run: ({ own }, op) => restoreLanLink(own, op),
+    object: ({ name, sandbox }) => `${name} in ${sandbox}`,
+  },
+  "set-sandbox-mtu": {
+    run: (_, op) => setSandboxMtu(op),
+    object: ({ alias, sandbox, mtuBytes }) => `${alias} in ${sandbox} = ${mtuBytes}`,
+  },
+  "ensure-address": { run: ({ addresses }, op) => addresses.ensureAddress(op), object: byAddress },
+  "remove-address": { run: ({ addresses }, op) => addresses.removeAddress(op), object: byAddress },
+  "ensure-route": { run: ({ addresses }, op) => addresses.ensureRoute(op), object: byRoute },
+  "remove-route": { run: ({ addresses }, op) => addresses.removeRoute(op), object: byRoute },
+  "ensure-neighbor": { run: ({ addresses }, op) => addresses.ensureNeighbor(op), object: byAddress },
+  "remove-neighbor": { run: ({ addresses }, op) => addresses.removeNeighbor(op), object: byAddress },
+  "remove-links": {
+    run: ({ links }, op) => {
       for (const link of op.links) links.removeLink(link);
-      return;
-    case "set-sysctl":
-      setSysctl(op);
-      return;
-    case "run-nft":
-      nft.run(op.script);
-      return;
-    case "forget-flows":
-      return conntrack.forgetFlows(op);
-    case "insert-forward-rule":
-      return forward.insertForwardRule(op);
-    case "remove-forward-rule":
-      return forward.removeForwardRule(op);
-    default:
-      return op satisfies never;
-  }
-}
+    },
+    object: (op) => op.links.map(byName).join(" "),
+  },
+  "set-sysctl": { run: (_, op) => setSysctl(op), object: ({ key, value }) => `${key.join("/")} = ${value}` },
+  "run-nft": { run: ({ nft }, op) => nft.run(op.script), object: () => "" },
+  "forget-flows": {
+    run: ({ conntrack }, op) => conntrack.forgetFlows(op),
+    object: ({ protocol, hostPorts, addresses }) => `${protocol} ${hostPorts.join(" ")} of ${addresses.join(" ")}`,
+  },
+  "insert-forward-rule": { run: ({ forward }, op) => forward.insertForwardRule(op), object: byProgram },
+  "remove-forward-rule": { run: ({ forward }, op) => forward.removeForwardRule(op), object: byProgram },
+};
+
+/** The executor of the operation; the type of one for all of them, since each is looked up by the name of its own. */
+const executorOf = (op: Op): Executors["run-nft"] => executors[op.op] as unknown as Executors["run-nft"];
+
+const applyOne = (op: Op, targets: Targets): Promise<void> | void => executorOf(op).run(targets, op as OpOf<"run-nft">);
 
 /** The operation and its object: "ensure-address tsb-4f2a0000000 172.18.0.1/16". */
-function describe(op: Op): string {
-  switch (op.op) {
-    case "ensure-bridge":
-    case "ensure-veth":
-    case "ensure-port":
-      return `${op.op} ${op.name}`;
-    case "ensure-address":
-    case "remove-address":
-      return `${op.op} ${op.link} ${op.address}`;
-    case "ensure-route":
-      return `${op.op} ${op.link} ${op.destination}`;
-    case "remove-links":
-      return `${op.op} ${op.links.map((link) => link.name).join(" ")}`;
-    case "set-sysctl":
-      return `${op.op} ${op.key.join("/")} = ${op.value}`;
-    case "run-nft":
-      return op.op;
-    case "forget-flows":
-      return `${op.op} ${op.protocol} ${op.hostPorts.join(" ")} of ${op.addresses.join(" ")}`;
-    case "insert-forward-rule":
-    case "remove-forward-rule":
-      return `${op.op} ${op.program}`;
-    default:
-      return op satisfies never;
-  }
-}
+const describe = (op: Op): string => `${op.op} ${executorOf(op).object(op as OpOf<"run-nft">)}`.trimEnd();

@@ -1,11 +1,22 @@
-import type { Observed, ObservedFirewall, ObservedForward, ObservedLink, ObservedRoutes } from "../plan/observed.ts";
+import { setImmediate } from "node:timers/promises";
+import type { TableName } from "../plan/nft-script.ts";
+import type {
+  Observed,
+  ObservedAddress,
+  ObservedFirewall,
+  ObservedForward,
+  ObservedLink,
+  ObservedRoutes,
+} from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
-import { apply } from "./apply.ts";
+import { Addresses } from "./addresses.ts";
+import { apply, type Targets } from "./apply.ts";
 import type { KernelChange } from "./change.ts";
 import { Conntrack } from "./conntrack.ts";
 import { LinkEvents } from "./events.ts";
 import * as forward from "./forward.ts";
 import { Hold } from "./hold.ts";
+import { LanLinks } from "./lan-links.ts";
 import { LegacyIptablesPoll } from "./legacy-poll.ts";
 import { Links } from "./links.ts";
 import { Rtnetlink } from "./netlink/rtnetlink.ts";
@@ -13,7 +24,11 @@ import { Nft } from "./nft.ts";
 import { NftEvents } from "./nft-events.ts";
 import { NftTable } from "./nft-table.ts";
 import { observe, observeEphemeralPorts, observeReservedPorts, observeSandboxes } from "./observe.ts";
+import { OwnLinks } from "./own-links.ts";
 import { observeRouted } from "./routed.ts";
+import { observeSandboxLinks } from "./sandbox-links.ts";
+import type { AddressAnnouncement, AddressHolder, AddressProbe } from "./segment/requests.ts";
+import { Segments } from "./segment/segments.ts";
 import { Watcher } from "./watcher.ts";
 
 /** What the thread is started with. */
@@ -25,10 +40,19 @@ export interface KernelSettings {
 /** What the kernel thread does for the main thread: see driver/kernel.ts, which says it in full. */
 export class KernelCalls {
   readonly #rtnetlink = new Rtnetlink();
-  readonly #links = new Links(this.#rtnetlink);
+  readonly #own = new OwnLinks(this.#rtnetlink);
   readonly #nft = new Nft();
   readonly #table = new NftTable();
   readonly #conntrack = new Conntrack();
+  readonly #targets: Targets = {
+    own: this.#own,
+    links: new Links(this.#own),
+    lan: new LanLinks(this.#own),
+    addresses: new Addresses(this.#own),
+    ...{ nft: this.#nft, conntrack: this.#conntrack, forward },
+  };
+  readonly #segments = new Segments(this.#rtnetlink);
+  readonly #linkEvents = new LinkEvents();
   readonly #hold: Hold;
   readonly #watcher: Watcher;
 
@@ -38,14 +62,19 @@ export class KernelCalls {
    */
   constructor({ mark }: KernelSettings, onChanges: (changes: readonly KernelChange[]) => void) {
     this.#hold = new Hold(mark);
-    const sources = { links: new LinkEvents(), nft: new NftEvents(), legacy: new LegacyIptablesPoll() };
+    const sources = { links: this.#linkEvents, nft: new NftEvents(), legacy: new LegacyIptablesPoll() };
     sources.nft.ignore(this.#nft.portId);
+    sources.links.ignore(this.#rtnetlink.portId);
     sources.links.know(this.#rtnetlink.listLinks());
-    this.#watcher = new Watcher(sources, onChanges);
+    this.#watcher = new Watcher(sources, (changes) => {
+      if (changes.some(({ what }) => what === "everything")) this.#linkEvents.know(this.#rtnetlink.listLinks());
+      if (changes.some(({ what }) => what === "link" || what === "everything")) this.#segments.lookAgain();
+      onChanges(changes);
+    });
   }
 
   apply(ops: readonly Op[]): Promise<void> {
-    return apply(ops, { links: this.#links, nft: this.#nft, conntrack: this.#conntrack, forward });
+    return apply(ops, this.#targets);
   }
 
   observe(routes: ObservedRoutes): Observed {
@@ -56,12 +85,16 @@ export class KernelCalls {
     return observeRouted(this.#rtnetlink);
   }
 
+  observeAddresses(): ObservedAddress[] {
+    return this.#rtnetlink.listAddresses();
+  }
+
   observeLink(name: string): ObservedLink | undefined {
     return this.#rtnetlink.getLink({ name });
   }
 
-  observeFirewall(): ObservedFirewall | undefined {
-    return this.#table.observe();
+  observeFirewall(table: TableName): ObservedFirewall | undefined {
+    return this.#table.observe(table);
   }
 
   observeForward(): Promise<ObservedForward> {
@@ -80,13 +113,42 @@ export class KernelCalls {
     return observeSandboxes(paths);
   }
 
+  follow(names: readonly string[]): void {
+    this.#linkEvents.follow(names);
+    this.#linkEvents.know(this.#rtnetlink.listLinks());
+  }
+
+  /** In turns, since each namespace takes a socket of its own. */
+  async observeSandboxLinks(paths: readonly string[]): Promise<(ObservedLink[] | null)[]> {
+    const found: (ObservedLink[] | null)[] = [];
+    for (const path of paths) {
+      found.push(observeSandboxLinks(path));
+      await setImmediate();
+    }
+    return found;
+  }
+
   flushRemovedLinks(): void {
-    this.#links.flushRemoved();
+    this.#own.flush();
+  }
+
+  probeAddresses(probe: AddressProbe): Promise<readonly AddressHolder[]> {
+    return this.#segments.probe(probe);
+  }
+
+  announceAddresses(announcement: AddressAnnouncement): Promise<boolean> {
+    return this.#segments.announce(announcement);
+  }
+
+  /** Ends calls that wait for others. */
+  stop(): void {
+    this.#segments.stop();
   }
 
   /** Closes all sockets, and with them the table tsnet-hold goes. */
   async close(): Promise<void> {
     await this.#watcher.close();
+    await this.#segments.close();
     this.#hold.close();
     this.#nft.close();
     this.#table.close();

@@ -1,34 +1,35 @@
 /**
- * What changes in links, addresses and routes, as the kernel tells it. Containers that come and go make dozens of messages
- * each; what gets through here is what somebody could have to repair, and of each link only its last state.
+ * What changes in links, addresses, routes and neighbors, as the kernel tells it. Containers that come and go make dozens of
+ * messages each; what gets through here is what somebody could have to repair, and of each link only its last state.
  */
-import { isDeepStrictEqual } from "node:util";
 import { hasErrno } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
 import type { KernelChange } from "./change.ts";
 import { addressFamily } from "./libc.ts";
-import { aliasPrefix, removalGroup } from "./links.ts";
 import type { Message } from "./netlink/codec.ts";
-import { netlinkRoute, route, rtm, rtnlgrp } from "./netlink/constants.ts";
-import { decodeAddress, decodeLink, decodeRoute, familyOf } from "./netlink/messages.ts";
+import { netlinkRoute, nud, route, rtm, rtnlgrp } from "./netlink/constants.ts";
+import { decodeAddress, decodeLink, decodeRoute, familyOf, neighborHeader } from "./netlink/messages.ts";
 import { NetlinkSocket, setReceiveBuffer } from "./netlink/socket.ts";
+import { ToldLinks } from "./told-links.ts";
 
 /** Room for some thousand messages; beyond it the kernel says ENOBUFS. */
 const queueBytes = 4 << 20;
 
-/** How the names of our bridges and host ends begin, in case somebody takes the alias away. */
-const ownName = /^ts[bv]-/;
+const { link, ipv4IfAddr, ipv4Route, ipv6IfAddr, ipv6Route, neighbor } = rtnlgrp;
 
 export class LinkEvents {
   readonly #socket = new NetlinkSocket(netlinkRoute);
-  /** Links that were told of, by index, as they were then. */
-  readonly #told = new Map<number, ObservedLink>();
+  readonly #told = new ToldLinks();
+  /** Addresses of links that are followed, as they were told of: routers and leases refresh them again and again. */
+  readonly #addresses = new Set<string>();
+  readonly #ignored = new Set<number>();
+  #hasNeighbors = false;
 
   /** @throws TsnetError "kernel" */
   constructor() {
     try {
       setReceiveBuffer(this.fd, queueBytes);
-      for (const group of Object.values(rtnlgrp)) this.#socket.join(group);
+      for (const group of [link, ipv4IfAddr, ipv4Route, ipv6IfAddr, ipv6Route]) this.#socket.join(group);
     } catch (error) {
       this.close();
       throw error;
@@ -40,29 +41,43 @@ export class LinkEvents {
     return this.#socket.fd;
   }
 
-  /** Links that were there before the first event: addresses and routes of bridges among them count from now on. */
+  /** These links are there, and no others: what happens to them counts from now on. */
   know(links: readonly ObservedLink[]): void {
-    for (const link of links) if (concerns(link)) this.#told.set(link.index, link);
+    this.#told.know(links);
+    this.#joinNeighbors();
+  }
+
+  /** Links with these names are of concern from now on, whoever made them, and no others that were before. */
+  follow(names: readonly string[]): void {
+    this.#told.follow(names);
+  }
+
+  /** Addresses, routes and neighbors that are changed through the socket with this netlink port ID are ours. */
+  ignore(portId: number): void {
+    this.#ignored.add(portId);
   }
 
   /** Everything that is queued, summed up; does not block. */
   read(): KernelChange[] {
-    const last = new Map<number, KernelChange & { what: "link" }>();
+    const last = new Map<string, KernelChange>();
     let addresses = false;
     let lost = false;
     for (let messages = this.#receive(); messages; messages = this.#receive()) {
       lost ||= messages === "lost";
       for (const message of messages === "lost" ? [] : messages) {
-        const change = this.#decodeLink(message);
-        if (change) last.set(change.link.index, change);
-        addresses ||= this.#isLoss(message);
+        for (const change of this.#linkChanges(message)) last.set(`${change.link.index} ${change.link.name}`, change);
+        addresses = this.#isChange(message) || addresses;
       }
     }
-    if (lost) {
-      this.#forget();
-      return [{ what: "everything" }];
-    }
-    return [...last.values(), ...(addresses ? [{ what: "addresses" } as const] : [])];
+    this.#joinNeighbors();
+    if (!lost) return [...last.values(), ...(addresses ? [{ what: "addresses" } as const] : [])];
+    this.#told.forget();
+    this.#addresses.clear();
+    return [{ what: "everything" }];
+  }
+
+  close(): void {
+    this.#socket.close();
   }
 
   /**
@@ -78,44 +93,71 @@ export class LinkEvents {
     }
   }
 
-  close(): void {
-    this.#socket.close();
+  /** A host that talks to many others has a message for each of them every minute: only who has a shim listens to them. */
+  #joinNeighbors(): void {
+    const wanted = this.#told.hasShims();
+    if (wanted === this.#hasNeighbors) return;
+    if (wanted) this.#socket.join(neighbor);
+    else this.#socket.leave(neighbor);
+    this.#hasNeighbors = wanted;
   }
 
-  /** How the links are is not known any more: the next message of each is told of, whether it is new or not. */
-  #forget(): void {
-    for (const link of this.#told.values()) this.#told.set(link.index, { ...link, name: "" });
+  #linkChanges({ type, payload }: Message): ReturnType<ToldLinks["take"]> {
+    if ((type !== rtm.newLink && type !== rtm.delLink) || familyOf(payload) !== addressFamily.unspec) return [];
+    return this.#told.take(decodeLink(payload), type === rtm.delLink);
   }
 
-  /** undefined for what is none of our concern, and for a link that is as it was told of. */
-  #decodeLink({ type, payload }: Message): (KernelChange & { what: "link" }) | undefined {
-    if ((type !== rtm.newLink && type !== rtm.delLink) || familyOf(payload) !== addressFamily.unspec) return undefined;
-    const link = decodeLink(payload);
-    const before = this.#told.get(link.index);
-    if (link.group === removalGroup || (!concerns(link) && !before)) {
-      this.#told.delete(link.index);
-      return undefined;
+  /** Whether an address, a route or a neighbor that counts has changed, and not by us. */
+  #isChange(message: Message): boolean {
+    switch (message.type) {
+      case rtm.newAddr:
+      case rtm.delAddr:
+        return this.#isAddressChange(message);
+      case rtm.newRoute:
+      case rtm.delRoute:
+        return this.#isRouteChange(message);
+      case rtm.newNeigh:
+      case rtm.delNeigh:
+        return this.#isNeighborChange(message);
+      default:
+        return false;
     }
-    const removed = type === rtm.delLink;
-    if (removed || !concerns(link)) this.#told.delete(link.index);
-    else this.#told.set(link.index, link);
-    return !removed && isDeepStrictEqual(before, link) ? undefined : { what: "link", removed, link };
   }
 
-  /** Whether a bridge lost an address, or its route of the main table that the kernel made with an address. */
-  #isLoss({ type, payload }: Message): boolean {
-    if (type === rtm.delAddr) return this.#isBridge(decodeAddress(payload)?.link);
-    if (type !== rtm.delRoute) return false;
-    const lost = decodeRoute(payload);
-    if (lost?.table !== route.tableMain || lost.protocol !== route.protocolKernel) return false;
-    return this.#isBridge(lost.link);
+  /** A link that is followed got or lost an address; a bridge or a shim lost one. */
+  #isAddressChange({ type, payload, portId }: Message): boolean {
+    const found = decodeAddress(payload);
+    if (!found || this.#ignored.has(portId)) return false;
+    const isNew = type === rtm.newAddr;
+    if (!this.#told.isFollowed(found.link)) {
+      return !isNew && (this.#told.isBridge(found.link) || this.#told.isShim(found.link));
+    }
+    const key = `${found.link} ${found.address}`;
+    const isKnown = this.#addresses.delete(key);
+    if (isNew) this.#addresses.add(key);
+    return !isNew || !isKnown;
   }
 
-  #isBridge(index: number | undefined): boolean {
-    return index !== undefined && this.#told.get(index)?.kind === "bridge";
+  /**
+   * A bridge or a shim lost a route of the main table that the kernel made with an address, or that we made as it does; or a shim
+   * got one, which may have replaced ours.
+   */
+  #isRouteChange({ type, payload, portId }: Message): boolean {
+    if (this.#ignored.has(portId)) return false;
+    const isNew = type === rtm.newRoute;
+    const found = decodeRoute(payload, (index) => this.#told.isShim(index) || (!isNew && this.#told.isBridge(index)));
+    return found?.table === route.tableMain && (isNew || found.protocol === route.protocolKernel);
+  }
+
+  /**
+   * Somebody changed a neighbor of a shim, or the kernel dropped a permanent one. One that somebody deletes is told as one that has
+   * failed, with who it was, and then as deleted, by nobody (neigh_delete() in net/core/neighbour.c). What the kernel finds out
+   * by itself is told as nobody's, too.
+   */
+  #isNeighborChange({ type, payload, portId }: Message): boolean {
+    const { family, index, state } = neighborHeader(payload);
+    if ((family !== addressFamily.inet && family !== addressFamily.inet6) || !this.#told.isShim(index)) return false;
+    if (type === rtm.delNeigh) return (state & nud.permanent) !== 0;
+    return portId !== 0 && !this.#ignored.has(portId);
   }
 }
-
-const concerns = (link: ObservedLink): boolean =>
-  link.group !== removalGroup &&
-  (link.kind === "bridge" || link.alias.startsWith(aliasPrefix) || ownName.test(link.name));

@@ -1,6 +1,8 @@
 import { TsnetError } from "../errors.ts";
+import type { TableName } from "../plan/nft-script.ts";
 import type {
   Observed,
+  ObservedAddress,
   ObservedCounters,
   ObservedFirewall,
   ObservedForward,
@@ -13,6 +15,7 @@ import type { KernelChange } from "./change.ts";
 import type { HostPort } from "./host-port.ts";
 import { Observer } from "./observer.ts";
 import type { PortCalls } from "./ports/calls.ts";
+import type { AddressAnnouncement, AddressHolder, AddressProbe } from "./segment/requests.ts";
 import { Thread } from "./thread.ts";
 
 /** MiB. A small young generation keeps resident memory low; what a call makes is short-lived. */
@@ -65,7 +68,7 @@ export class KernelClient {
     return this.#kernel.call("apply", ops);
   }
 
-  observe(routes: ObservedRoutes = "of bridges"): Promise<Observed> {
+  observe(routes: ObservedRoutes = "of bridges and shims"): Promise<Observed> {
     return this.#kernel.call("observe", routes);
   }
 
@@ -73,12 +76,16 @@ export class KernelClient {
     return this.#kernel.call("observeRouted");
   }
 
+  observeAddresses(): Promise<readonly ObservedAddress[]> {
+    return this.#kernel.call("observeAddresses");
+  }
+
   observeLink(name: string): Promise<ObservedLink | undefined> {
     return this.#kernel.call("observeLink", name);
   }
 
-  observeFirewall(): Promise<ObservedFirewall | undefined> {
-    return this.#kernel.call("observeFirewall");
+  observeFirewall(table: TableName): Promise<ObservedFirewall | undefined> {
+    return this.#kernel.call("observeFirewall", table);
   }
 
   observeForward(): Promise<ObservedForward> {
@@ -106,6 +113,10 @@ export class KernelClient {
     return this.#kernel.call("observeSandboxes", paths);
   }
 
+  observeSandboxLinks(paths: readonly string[]): Promise<readonly (readonly ObservedLink[] | null)[]> {
+    return this.#kernel.call("observeSandboxLinks", paths);
+  }
+
   async reservePorts(ports: readonly HostPort[]): Promise<void> {
     if (this.#isClosed) throw new TsnetError("kernel", "the ports thread is closed");
     this.#ports ??= this.#startPorts();
@@ -118,6 +129,18 @@ export class KernelClient {
 
   flushRemovedLinks(): Promise<void> {
     return this.#kernel.call("flushRemovedLinks");
+  }
+
+  probeAddresses(probe: AddressProbe): Promise<readonly AddressHolder[]> {
+    return this.#kernel.call("probeAddresses", probe);
+  }
+
+  announceAddresses(announcement: AddressAnnouncement): Promise<boolean> {
+    return this.#kernel.call("announceAddresses", announcement);
+  }
+
+  follow(names: readonly string[]): Promise<void> {
+    return this.#kernel.call("follow", names);
   }
 
   /** Calls back for each change that was not ours, until the client is closed. The last callback given counts. */

@@ -14,6 +14,12 @@ const raw = {
   setsockopt: process.func("int setsockopt(int fd, int level, int name, const void *value, uint32_t length)"),
   recv: process.func("intptr_t recv(int fd, void *buffer, size_t length, int flags)"),
   send: process.func("intptr_t send(int fd, const void *data, size_t length, int flags)"),
+  recvfrom: process.func(
+    "intptr_t recvfrom(int fd, void *buffer, size_t length, int flags, void *address, void *addressLength)",
+  ),
+  sendto: process.func(
+    "intptr_t sendto(int fd, const void *data, size_t length, int flags, const void *address, uint32_t addressLength)",
+  ),
   recvmsg: process.func("intptr_t recvmsg(int fd, void *message, int flags)"),
   sendmsg: process.func("intptr_t sendmsg(int fd, const void *message, int flags)"),
   epollCreate: process.func("int epoll_create1(int flags)"),
@@ -22,7 +28,7 @@ const raw = {
 };
 
 /** SOCK_… of include/linux/net.h. */
-export const socketType = { stream: 1, dgram: 2, nonblock: 0o4000, cloexec: 0o2000000 } as const;
+export const socketType = { stream: 1, dgram: 2, raw: 3, nonblock: 0o4000, cloexec: 0o2000000 } as const;
 
 /** IPPROTO_… of include/uapi/linux/in.h. */
 export const protocolNumber = { tcp: 6, udp: 17, sctp: 132 } as const;
@@ -33,6 +39,7 @@ export const socketOption = {
   error: [1, 4],
   keepAlive: [1, 9],
   linger: [1, 13],
+  attachFilter: [1, 26],
   mark: [1, 36],
   packetInfo: [0, 8],
   ipv6Only: [41, 26],
@@ -89,6 +96,25 @@ export function setOption(fd: number, [level, name]: readonly [level: number, na
   checked("setsockopt", raw.setsockopt(fd, level, name, optionValue, 4));
 }
 
+/** setsockopt with the bytes of a struct. @returns 0, or the errno negated */
+export const trySetOption = (
+  fd: number,
+  [level, name]: readonly [level: number, name: number],
+  value: Uint8Array,
+): number => attempted(raw.setsockopt(fd, level, name, value, value.length));
+
+/** struct sock_fprog of include/uapi/linux/filter.h. */
+const filterProgram = koffi.struct({ length: "uint16_t", instructions: "const void *" });
+
+const setFilter = process.func("setsockopt", "int", ["int", "int", "int", koffi.pointer(filterProgram), "uint32_t"]);
+
+/** SO_ATTACH_FILTER: what a program of classic BPF does not accept is dropped. @param program struct sock_filter, one after another */
+export function attachFilter(fd: number, program: Uint8Array): void {
+  const [level, name] = socketOption.attachFilter;
+  const value = { length: program.length / 8, instructions: program };
+  checked("setsockopt SO_ATTACH_FILTER", setFilter(fd, level, name, value, koffi.sizeof(filterProgram)));
+}
+
 /** From now on close() resets the connection and forgets what was not sent: SO_LINGER with struct linger { 1, 0 }. */
 export function setReset(fd: number): void {
   const [level, name] = socketOption.linger;
@@ -121,6 +147,14 @@ export function getsockname(fd: number): Uint8Array {
 export const tryRecv = (fd: number, buffer: Uint8Array): number => attempted(raw.recv(fd, buffer, buffer.length, 0));
 
 export const trySend = (fd: number, data: Uint8Array): number => attempted(raw.send(fd, data, data.length, 0));
+
+/** man 2 recvfrom. @param address where the sender's struct sockaddr is written */
+export const tryRecvfrom = (fd: number, buffer: Uint8Array, address: Uint8Array): number =>
+  attempted(raw.recvfrom(fd, buffer, buffer.length, 0, address, Uint32Array.of(address.length)));
+
+/** man 2 sendto. @param address the receiver's struct sockaddr */
+export const trySendto = (fd: number, data: Uint8Array, address: Uint8Array): number =>
+  attempted(raw.sendto(fd, data, data.length, 0, address, address.length));
 
 /** man 2 recvmsg. @param message address of a struct msghdr */
 export const tryRecvmsg = (fd: number, message: bigint): number => attempted(raw.recvmsg(fd, message, 0));

@@ -161,6 +161,11 @@ export const close = (fd: number): void => {
   checked("close", raw.close(fd));
 };
 
+/** close on a thread of Node's pool, for descriptors whose last close takes long. The descriptor is free in any case: man 2 close. */
+export const closeAsync = async (fd: number): Promise<void> => {
+  await onPool((done) => raw.close.async(fd, done));
+};
+
 /** man 2 setns: moves the calling thread, and only it, to a network namespace. */
 export const setNetworkNamespace = (fd: number): void => {
   checked("setns", raw.setns(fd, cloneNewnet));

@@ -1,7 +1,21 @@
 /** Attributes of links, as ensure and remove need them. */
+import type { LanLinkKind } from "../plan/op.ts";
 import { addressFamily } from "./libc.ts";
-import { type Attribute, encodeEmbedded, text, u8, u32 } from "./netlink/codec.ts";
-import { ifla, iflaBr, iflaBrport, iflaInet6, iflaInfo, vethInfoPeer } from "./netlink/constants.ts";
+import { type Attribute, encodeEmbedded, text, u8, u16, u32 } from "./netlink/codec.ts";
+import {
+  ifla,
+  iflaBr,
+  iflaBrport,
+  iflaInet6,
+  iflaInfo,
+  iflaIpvlan,
+  iflaMacvlan,
+  iflaVlan,
+  ipvlanFlags,
+  ipvlanModes,
+  macvlanModes,
+  vethInfoPeer,
+} from "./netlink/constants.ts";
 import { encodeIfinfo } from "./netlink/rtnetlink.ts";
 
 /** IFLA_INFO_KIND. */
@@ -16,8 +30,11 @@ export const aliasOf = (alias: string): Attribute[] => [
   [ifla.group, u32(0)],
 ];
 
-/** The host end of a pair. IPv6 addresses on it would only be noise. It gets none before its peer is up. */
-export const hostEndOf = (alias: string): Attribute[] => [
+/**
+ * The alias of a link that is to make no IPv6 address for itself. It must not be taken up by the same request, which would do that
+ * first, unless it has no carrier yet (do_setlink() in net/core/rtnetlink.c).
+ */
+export const quietOf = (alias: string): Attribute[] => [
   ...aliasOf(alias),
   [ifla.afSpec, [[addressFamily.inet6, [[iflaInet6.addrGenMode, u8(iflaInet6.none)]]]]],
 ];
@@ -61,3 +78,26 @@ const oneQueue: readonly Attribute[] = [
   [ifla.numTxQueues, u32(1)],
   [ifla.numRxQueues, u32(1)],
 ];
+
+/** IFLA_LINKINFO of a link that leads nowhere. */
+export const dummyInfo: Attribute = [ifla.linkInfo, [kindOf("dummy")]];
+
+/** IFLA_LINKINFO of an 802.1Q link. */
+export const vlanInfo = (vlanId: number): Attribute => [
+  ifla.linkInfo,
+  [kindOf("vlan"), [iflaInfo.data, [[iflaVlan.id, u16(vlanId)]]]],
+];
+
+/** IFLA_LINKINFO of a macvlan or ipvlan link. */
+export const lanInfo = (link: LanLinkKind): Attribute => [
+  ifla.linkInfo,
+  [kindOf(link.kind), [iflaInfo.data, lanDataOf(link)]],
+];
+
+const lanDataOf = (link: LanLinkKind): Attribute[] =>
+  link.kind === "macvlan"
+    ? [[iflaMacvlan.mode, u32(macvlanModes[link.mode])]]
+    : [
+        [iflaIpvlan.mode, u16(ipvlanModes[link.mode])],
+        [iflaIpvlan.flags, u16(ipvlanFlags[link.flag])],
+      ];

@@ -27,7 +27,7 @@ const attributeBytes = 4;
 
 /** NFNL_SUBSYS_NFTABLES, and NFPROTO_… of include/uapi/linux/netfilter.h. */
 const subsystemNftables = 10;
-const family = { inet: 1, ipv4: 2, ipv6: 10 } as const;
+const family = { inet: 1, ipv4: 2, arp: 3, ipv6: 10 } as const;
 
 /** NFT_MSG_… of include/uapi/linux/netfilter/nf_tables.h. */
 const message = { newTable: 0, delTable: 2, newChain: 3, delChain: 5, newRule: 6, delRule: 8, newGen: 15 } as const;
@@ -46,7 +46,7 @@ const watchedChains = new Set([
 
 /** What changed since the last read, and not by us. */
 export interface NftChanges {
-  /** Our table inet tsnet. */
+  /** Our tables inet tsnet and arp tsnet. */
   readonly firewall: boolean;
   /**
    * iptables-nft's table filter, or its chains FORWARD, DOCKER-USER and those that name Docker's bridges, IPv4 or IPv6; Docker's
@@ -109,7 +109,8 @@ export class NftEvents {
     let { firewall, forward } = changes;
     for (const one of messagesOf(datagram)) {
       if (this.#ignored.has(one.sender)) continue;
-      if (one.family === family.inet) firewall ||= nameIn(one.attributes, attribute.table) === "tsnet";
+      if (one.family === family.inet || one.family === family.arp)
+        firewall ||= nameIn(one.attributes, attribute.table) === "tsnet";
       else if (one.family === family.ipv4 || one.family === family.ipv6) forward ||= concernsForward(one);
     }
     return { ...changes, firewall, forward };

@@ -14,12 +14,19 @@ import {
   splitList,
   text,
 } from "./netlink/codec.ts";
-import { nfproto, nftaElem, nftaElemList, nftaExpr, nftaSet, nftMessage, nftSet } from "./netlink/constants.ts";
+import { nftaElem, nftaElemList, nftaExpr, nftaSet, nftMessage, nftSet } from "./netlink/constants.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
+
+/** A table as the kernel knows it. */
+export interface TableKey {
+  /** NFPROTO_… of include/uapi/linux/netfilter.h. */
+  readonly family: number;
+  readonly name: string;
+}
 
 /** struct nfgenmsg: family, version, resource ID. include/uapi/linux/netfilter/nfnetlink.h. */
 const nfgenBytes = 4;
-const header = Uint8Array.of(nfproto.inet, 0, 0, 0);
+export const headerOf = ({ family }: TableKey): Uint8Array => Uint8Array.of(family, 0, 0, 0);
 
 /** The attribute that names the table, in objects of every kind and in what asks for them. */
 const tableAttribute = 1;
@@ -56,25 +63,24 @@ const counting: readonly string[] = ["counter", "last"];
 const attempts = 3;
 
 /**
- * One line for each object of the table in the family inet, rules in the order of their chain; undefined if there is no such
+ * One line for each object of the table, rules in the order of their chain; undefined if there is no such
  * table.
  * @throws TsnetError "kernel"
  */
-export function observeSkeleton(socket: NetlinkSocket, table: string): string | undefined {
+export function observeSkeleton(socket: NetlinkSocket, table: TableKey): string | undefined {
   const lines = kinds.flatMap((kind) => listObjects(socket, kind, table));
   return lines[0]?.startsWith("table ") ? lines.join("\n") : undefined;
 }
 
-function listObjects(socket: NetlinkSocket, kind: Kind, table: string): string[] {
+function listObjects(socket: NetlinkSocket, kind: Kind, table: TableKey): string[] {
   const objects: Attributes[] = [];
   dump(
-    socket,
-    kind.message,
-    [[tableAttribute, text(table)]],
+    { socket, type: kind.message, table },
+    [[tableAttribute, text(table.name)]],
     () => void objects.splice(0),
     (payload) => {
       const attributes = decodeAttributes(Buffer.from(payload), nfgenBytes);
-      if (readText(attributes, tableAttribute) === table) objects.push(attributes);
+      if (readText(attributes, tableAttribute) === table.name) objects.push(attributes);
     },
   );
   return objects.map((attributes) => {
@@ -97,15 +103,14 @@ function* describe({ attributes: wanted, expressions = [] }: Kind, attributes: A
 }
 
 /** The elements of a set that belongs to a rule, in an order that does not depend on where the kernel keeps them. */
-function listElements(socket: NetlinkSocket, table: string, set: string): string[] {
+function listElements(socket: NetlinkSocket, table: TableKey, set: string): string[] {
   const elements: string[] = [];
   const names: Attribute[] = [
-    [nftaElemList.table, text(table)],
+    [nftaElemList.table, text(table.name)],
     [nftaElemList.set, text(set)],
   ];
   dump(
-    socket,
-    nftMessage.getSetElem,
+    { socket, type: nftMessage.getSetElem, table },
     names,
     () => void elements.splice(0),
     (payload) => {
@@ -119,13 +124,17 @@ function listElements(socket: NetlinkSocket, table: string, set: string): string
 }
 
 function dump(
-  socket: NetlinkSocket,
-  type: number,
+  { socket, type, table }: { readonly socket: NetlinkSocket; readonly type: number; readonly table: TableKey },
   attributes: readonly Attribute[],
   begin: () => void,
   visit: (payload: Buffer) => void,
 ): void {
-  socket.tryDump({ type, flags: 0, header, attributes }, begin, ({ payload }) => visit(payload), attempts);
+  socket.tryDump(
+    { type, flags: 0, header: headerOf(table), attributes },
+    begin,
+    ({ payload }) => visit(payload),
+    attempts,
+  );
 }
 
 const digest = (texts: readonly string[]): string => createHash("sha256").update(texts.join("\n")).digest("base64url");

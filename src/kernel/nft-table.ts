@@ -1,5 +1,5 @@
 /**
- * Our table as it is, read from the kernel without libnftables (NFT_MSG_GETSETELEM and so on of
+ * Our tables as they are, read from the kernel without libnftables (NFT_MSG_GETSETELEM and so on of
  * include/uapi/linux/netfilter/nf_tables.h): it takes a fraction of the time, in which this thread can do nothing else.
  *
  * Whatever others change in any table while a dump is under way may make the kernel say that it was interrupted
@@ -8,17 +8,18 @@
  * compared anew.
  */
 import { hasErrno } from "../errors.ts";
+import type { TableName } from "../plan/nft-script.ts";
 import type { ElementCounters, ObservedFirewall } from "../plan/observed.ts";
 import { type Attribute, text } from "./netlink/codec.ts";
 import { netlinkNetfilter, nfproto, nftaElemList, nftaSet, nftMessage } from "./netlink/constants.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { decodeSet, type SetContent, type SetDefinition, SetReader } from "./nft-set.ts";
-import { observeSkeleton } from "./nft-skeleton.ts";
+import { headerOf, observeSkeleton, type TableKey } from "./nft-skeleton.ts";
 
-/** struct nfgenmsg: family, version, resource ID. include/uapi/linux/netfilter/nfnetlink.h. */
-const header = Uint8Array.of(nfproto.inet, 0, 0, 0);
-
-const tableName = "tsnet";
+const keys: Readonly<Record<TableName, TableKey>> = {
+  "inet tsnet": { family: nfproto.inet, name: "tsnet" },
+  "arp tsnet": { family: nfproto.arp, name: "tsnet" },
+};
 
 /** How often a set is read before what others change meanwhile is taken for no concern of ours. */
 const attempts = 3;
@@ -28,27 +29,29 @@ export class NftTable {
   readonly #socket = new NetlinkSocket(netlinkNetfilter);
 
   /**
-   * The table inet tsnet, what somebody else put there included; undefined if there is no such table. Elements that cannot be
+   * A table of ours, what somebody else put there included; undefined if there is no such table. Elements that cannot be
    * written as ours are make another skeleton. Equivalent to: `nft list table inet tsnet`.
    * @throws TsnetError "kernel"
    */
-  observe(): ObservedFirewall | undefined {
+  observe(table: TableName = "inet tsnet"): ObservedFirewall | undefined {
+    const key = keys[table];
     return this.#ifThere(() => {
-      const skeleton = observeSkeleton(this.#socket, tableName);
-      return skeleton === undefined ? undefined : this.#observeElements(skeleton);
+      const skeleton = observeSkeleton(this.#socket, key);
+      return skeleton === undefined ? undefined : this.#observeElements(key, skeleton);
     });
   }
 
   /**
-   * The counters of all sets and maps that have some; none if there is no table.
+   * The counters of all sets and maps of the table inet tsnet that have some; none if there is no table.
    * @throws TsnetError "kernel"
    */
   observeCounters(): ElementCounters {
+    const key = keys["inet tsnet"];
     const counted = this.#ifThere(() =>
-      this.#listSets()
+      this.#listSets(key)
         .filter((set) => typeof set !== "string")
         .filter(({ hasCounters }) => hasCounters)
-        .map((set) => [set.name, this.#readSet(set, true).counters] as const),
+        .map((set) => [set.name, this.#readSet(key, set, true).counters] as const),
     );
     return Object.fromEntries(counted ?? []);
   }
@@ -57,43 +60,50 @@ export class NftTable {
     this.#socket.close();
   }
 
-  #observeElements(skeleton: string): ObservedFirewall {
+  #observeElements(key: TableKey, skeleton: string): ObservedFirewall {
     const elements: Record<string, Readonly<Record<string, string>>> = {};
     let foreign = "";
-    for (const set of this.#listSets()) {
+    for (const set of this.#listSets(key)) {
       const name = typeof set === "string" ? set : set.name;
-      const content = typeof set === "string" ? undefined : this.#readSet(set, false);
+      const content = typeof set === "string" ? undefined : this.#readSet(key, set, false);
       if (!content || content.hasForeign) foreign += `\nforeign elements in ${name}`;
       if (content) elements[name] = content.elements;
     }
     return { skeleton: skeleton + foreign, elements };
   }
 
-  #listSets(): (SetDefinition | string)[] {
+  #listSets(key: TableKey): (SetDefinition | string)[] {
     const sets: (SetDefinition | string)[] = [];
     const begin = (): void => void sets.splice(0);
-    const attributes: Attribute[] = [[nftaSet.table, text(tableName)]];
-    this.#dump(nftMessage.getSet, attributes, begin, (payload) => {
+    const attributes: Attribute[] = [[nftaSet.table, text(key.name)]];
+    this.#dump(key, nftMessage.getSet, attributes, begin, (payload) => {
       const set = decodeSet(payload);
       if (set !== undefined) sets.push(set);
     });
     return sets;
   }
 
-  #readSet(set: SetDefinition, wantsCounters: boolean): SetContent {
+  #readSet(key: TableKey, set: SetDefinition, wantsCounters: boolean): SetContent {
     let reader = new SetReader(set, wantsCounters);
     const begin = (): void => {
       reader = new SetReader(set, wantsCounters);
     };
     const attributes: Attribute[] = [
-      [nftaElemList.table, text(tableName)],
+      [nftaElemList.table, text(key.name)],
       [nftaElemList.set, text(set.name)],
     ];
-    this.#dump(nftMessage.getSetElem, attributes, begin, (payload) => reader.read(payload));
+    this.#dump(key, nftMessage.getSetElem, attributes, begin, (payload) => reader.read(payload));
     return reader.finish();
   }
 
-  #dump(type: number, attributes: readonly Attribute[], begin: () => void, visit: (payload: Buffer) => void): void {
+  #dump(
+    key: TableKey,
+    type: number,
+    attributes: readonly Attribute[],
+    begin: () => void,
+    visit: (payload: Buffer) => void,
+  ): void {
+    const header = headerOf(key);
     this.#socket.tryDump({ type, flags: 0, header, attributes }, begin, ({ payload }) => visit(payload), attempts);
   }
 

@@ -1,22 +1,31 @@
 import { statfsSync } from "node:fs";
 import { TsnetError } from "../errors.ts";
-import type { Observed, ObservedRoutes } from "../plan/observed.ts";
+import type { Observed, ObservedLink, ObservedRoutes } from "../plan/observed.ts";
 import type { Rtnetlink } from "./netlink/rtnetlink.ts";
+import { shimPrefix } from "./own-links.ts";
 import { fileError, readSysctl } from "./sysctl.ts";
 
 /** NSFS_MAGIC of include/uapi/linux/magic.h: the file system of namespaces. */
 const nsfsMagic = 0x6e736673;
 
 /**
- * Links, addresses and routes of the namespace of the socket, one after another: a link that comes or goes meanwhile may be in
- * one of the lists only.
+ * Links, addresses, routes and neighbors of the namespace of the socket, one after another: a link that comes or goes meanwhile may
+ * be in one of the lists only.
  */
 export function observe(rtnetlink: Rtnetlink, routes: ObservedRoutes): Observed {
   const links = rtnetlink.listLinks();
-  const bridges = new Set(links.flatMap(({ kind, index }) => (kind === "bridge" ? [index] : [])));
-  const isWanted = routes === "all" ? () => true : (link: number): boolean => bridges.has(link);
-  return { links, addresses: rtnetlink.listAddresses(), routes: rtnetlink.listRoutes(isWanted) };
+  const shims = links.filter(isShim).map(({ index }) => index);
+  const wanted = new Set([...shims, ...links.flatMap(({ kind, index }) => (kind === "bridge" ? [index] : []))]);
+  const isWanted = routes === "all" ? () => true : (link: number): boolean => wanted.has(link);
+  return {
+    links,
+    addresses: rtnetlink.listAddresses(),
+    routes: rtnetlink.listRoutes(isWanted),
+    neighbors: shims.flatMap((link) => rtnetlink.listNeighbors(link)),
+  };
 }
+
+const isShim = ({ alias }: ObservedLink): boolean => alias.startsWith(shimPrefix);
 
 /** Those of these files that are namespaces. What is left of one after its unmount is an empty ordinary file. */
 export const observeSandboxes = (paths: readonly string[]): string[] => paths.filter(isNamespace);

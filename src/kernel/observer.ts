@@ -1,4 +1,10 @@
-import type { ElementCounters, ObservedCounter, ObservedFirewall, ObservedForward } from "../plan/observed.ts";
+import type {
+  ElementCounters,
+  ObservedCounter,
+  ObservedFirewall,
+  ObservedForward,
+  ObservedLink,
+} from "../plan/observed.ts";
 import type { ObserverCalls, Part } from "./observer-calls.ts";
 import { Thread } from "./thread.ts";
 
@@ -11,6 +17,14 @@ type Sets<Value> = Record<string, Record<string, Value>>;
 interface ObservedRules {
   readonly firewall: ObservedFirewall | undefined;
   readonly forward: ObservedForward;
+}
+
+/** The links of this host and of its containers. */
+interface ObservedLinks {
+  /** Those of the host's namespace, by name. */
+  readonly links: ReadonlyMap<string, ObservedLink>;
+  /** Those that are ours, by path of their network namespace. */
+  readonly sandboxes: ReadonlyMap<string, readonly ObservedLink[]>;
 }
 
 /**
@@ -41,6 +55,19 @@ export class Observer {
     });
   }
 
+  /**
+   * All links of the host's namespace, and those that are ours in these network namespaces; a path that is none is left out.
+   * @throws TsnetError "kernel"
+   */
+  observeLinks(paths: readonly string[]): Promise<ObservedLinks> {
+    return this.#ask(async (thread) => {
+      await thread.call("readLinks");
+      const links = await collectMap<ObservedLink>(thread);
+      await thread.call("readSandboxes", paths);
+      return { links, sandboxes: await collectMap<readonly ObservedLink[]>(thread) };
+    });
+  }
+
   #ask<T>(work: (thread: Thread<ObserverCalls>) => Promise<T>): Promise<T> {
     const result = this.#last.then(() => withThread(work));
     this.#last = result.catch(() => {});
@@ -65,12 +92,26 @@ async function withThread<T>(work: (thread: Thread<ObserverCalls>) => Promise<T>
 /** All parts of what was read. A set or a link may be called `__proto__`, hence the objects without a prototype. */
 async function collect<Value>(thread: Thread<ObserverCalls>): Promise<Sets<Value>> {
   const sets: Sets<Value> = Object.create(null) as Sets<Value>;
+  for await (const { set, entries } of partsFrom<Value>(thread)) {
+    sets[set] ??= Object.create(null) as Record<string, Value>;
+    const content = sets[set] as Record<string, Value>;
+    for (const [key, value] of entries) content[key] = value;
+  }
+  return sets;
+}
+
+/** All parts of what was read of one kind. */
+async function collectMap<Value>(thread: Thread<ObserverCalls>): Promise<Map<string, Value>> {
+  const found = new Map<string, Value>();
+  for await (const { entries } of partsFrom<Value>(thread)) for (const [key, value] of entries) found.set(key, value);
+  return found;
+}
+
+async function* partsFrom<Value>(thread: Thread<ObserverCalls>): AsyncGenerator<Part<Value>> {
   for (;;) {
     // the thread hands over what was asked for by the caller
     const part = (await thread.call("nextPart")) as Part<Value> | undefined;
-    if (part === undefined) return sets;
-    sets[part.set] ??= Object.create(null) as Record<string, Value>;
-    const content = sets[part.set] as Record<string, Value>;
-    for (const [key, value] of part.entries) content[key] = value;
+    if (part === undefined) return;
+    yield part;
   }
 }

@@ -1,10 +1,10 @@
 /** What the host's namespace routes, or drops, of any destination: one text, however much it is. */
 import type { ObservedLink } from "../plan/observed.ts";
 import { addressFamily, inetNtop } from "./libc.ts";
-import { removalGroup } from "./links.ts";
 import { decodeAttributes, readNumber } from "./netlink/codec.ts";
 import { route, rta } from "./netlink/constants.ts";
 import type { Rtnetlink } from "./netlink/rtnetlink.ts";
+import { removalGroup } from "./own-links.ts";
 
 /** struct rtmsg. */
 const rtmsgBytes = 12;

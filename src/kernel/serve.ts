@@ -3,6 +3,8 @@ import { encodeError, type Message, type Request } from "./protocol.ts";
 
 /** What a thread does for the main thread; `close` is called last. */
 interface Calls {
+  /** Called before `close`: ends calls that would wait for long. */
+  stop?(): void;
   close(): Promise<void> | void;
 }
 
@@ -19,6 +21,7 @@ export function serve(open: () => Calls | undefined): void {
   if (calls === undefined) return;
   const running = new Set<Promise<void>>();
   parentPort?.on("message", (request: Request) => {
+    if (request.call === "close") calls.stop?.();
     const before = request.call === "close" ? Promise.all(running) : undefined;
     const answered = answer(calls, request, before);
     running.add(answered);

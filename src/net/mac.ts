@@ -13,6 +13,15 @@ export function macOf(networkId: string, ip: Ip): string {
   return ["02", "42", ...[...bytes].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }
 
+/**
+ * The MAC address of the host's own link on the parent of a network: the same for as long as the parent has its own, so that no
+ * container asks in vain for one that is gone; another on each host, also where hosts have networks of the same ID.
+ */
+export function shimMacOf(networkId: string, parentMac: string): string {
+  const digest = createHash("sha256").update(`tsnet shim ${networkId} ${parentMac}`).digest();
+  return ["06", ...[...digest.subarray(0, 5)].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
+}
+
 /** Canonical text of a unicast MAC address; undefined if it is none. */
 export function parseMac(text: string): string | undefined {
   const match = /^([0-9a-f]{2})(:[0-9a-f]{2}){5}$/.exec(text.toLowerCase());

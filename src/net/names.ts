@@ -12,16 +12,29 @@ export const hostVethName = (endpointId: string): string => `tsv-${endpointId.sl
 /** Container end of an endpoint's veth pair, before dockerd moves it. */
 export const containerVethName = (endpointId: string): string => `tsc-${endpointId.slice(0, idCharacters)}`;
 
-/** What a link of ours is for. */
-export type LinkRole = "bridge" | "veth" | "peer";
+/** Macvlan or ipvlan link of an endpoint, before dockerd moves it. */
+export const lanLinkName = (endpointId: string): string => `tsm-${endpointId.slice(0, idCharacters)}`;
 
-/** The alias that marks a link as ours: "tsnet:bridge:<network ID>". */
+/** The host's own link on the parent of a network. */
+export const shimName = (networkId: string): string => `tsh-${networkId.slice(0, idCharacters)}`;
+
+/** Parent of a network that has no other. */
+export const dummyName = (networkId: string): string => `tsp-${networkId.slice(0, idCharacters)}`;
+
+/** What a link of ours is for. */
+export type LinkRole = "bridge" | "veth" | "peer" | "lan" | "shim" | "dummy" | "vlan";
+
+/**
+ * The alias that marks a link as ours: "tsnet:bridge:<network ID>".
+ * @param id of the network (bridge, shim, dummy) or the endpoint (veth, peer, lan); of a vlan, which networks share, its own name
+ */
 export const linkAlias = (role: LinkRole, id: string): string => `tsnet:${role}:${id}`;
 
 /** Whose a link is, from its alias; undefined if it is not ours. */
 export function parseLinkAlias(alias: string): { role: LinkRole; id: string } | undefined {
-  const match = /^tsnet:(bridge|veth|peer):([0-9a-z]+)$/.exec(alias);
-  return match?.[1] && match[2] ? { role: match[1] as LinkRole, id: match[2] } : undefined;
+  const match = /^tsnet:(?:(bridge|veth|peer|lan|shim|dummy):([0-9a-z]+)|(vlan):([A-Za-z0-9_.@-]{1,15}))$/.exec(alias);
+  const [, role = match?.[3], id = match?.[4]] = match ?? [];
+  return role && id ? { role: role as LinkRole, id } : undefined;
 }
 
 /** Not names of links: the path of nothing, and the directories below /proc/sys/net/ipv4/conf that stand for every link. */

@@ -1,10 +1,10 @@
 /** What a bridge network and its endpoints need in the kernel, besides the firewall. */
 import { containerVethName, hostVethName, linkAlias } from "../net/names.ts";
-import type { Endpoint, Network } from "./network.ts";
+import type { BridgeNetwork, Endpoint } from "./network.ts";
 import type { Op } from "./op.ts";
 
 /** The bridge, its addresses and its sysctls. The firewall's chain `raw` has to be there first: it makes route_localnet safe. */
-export function planBridge(network: Network): Op[] {
+export function planBridge(network: BridgeNetwork): Op[] {
   const { bridge } = network;
   return [
     {
@@ -25,7 +25,7 @@ export function planBridge(network: Network): Op[] {
  * Of a bridge that tsnet made. A kernel without IPv6 has none of them. Nobody else chooses the bridge's addresses, so that it need
  * not ask for duplicates, which takes 2 s in which it answers nothing. An isolated bridge has no link-local address either.
  */
-function ipv6Sysctls({ bridge, subnets }: Network): Op[] {
+function ipv6Sysctls({ bridge, subnets }: BridgeNetwork): Op[] {
   const isIsolated = subnets.some(({ family, gatewayMode }) => family === 6 && gatewayMode === "isolated");
   const defaults = [["accept_ra", "0"] as const, ["accept_dad", "0"] as const];
   const values = [...defaults, ...(isIsolated ? [["disable_ipv6", "1"] as const] : [])];
@@ -38,14 +38,14 @@ function ipv6Sysctls({ bridge, subnets }: Network): Op[] {
 }
 
 /** The addresses that the bridge itself has. */
-export const bridgeAddresses = (network: Network): string[] =>
+export const bridgeAddresses = (network: BridgeNetwork): string[] =>
   network.subnets.flatMap(({ gateway }) => (gateway === null ? [] : [gateway]));
 
 /**
  * Takes away what `planBridge` made; of a bridge of the user's, what it did not have before. The firewall must still know the
  * bridge: only its chain `raw` makes route_localnet safe.
  */
-export function planBridgeRemoval(network: Network): Op[] {
+export function planBridgeRemoval(network: BridgeNetwork): Op[] {
   const { bridge, id, kept } = network;
   if (!network.adopted) return [{ op: "remove-links", links: [{ name: bridge, alias: linkAlias("bridge", id) }] }];
   return [
@@ -57,7 +57,7 @@ export function planBridgeRemoval(network: Network): Op[] {
 }
 
 /** The veth pair of an endpoint; its host end is a port of the network's bridge. */
-export function planVeth(network: Network, endpoint: Pick<Endpoint, "id">): Op[] {
+export function planVeth(network: BridgeNetwork, endpoint: Pick<Endpoint, "id">): Op[] {
   return [
     {
       op: "ensure-veth",
@@ -78,7 +78,7 @@ export function planVethRemoval(endpoint: Pick<Endpoint, "id">): Op[] {
 }
 
 /** Lets the host pass packets on between its links, in the families that networks use. */
-export function planForwarding(networks: readonly Network[]): Op[] {
+export function planForwarding(networks: readonly BridgeNetwork[]): Op[] {
   const families = new Set(networks.flatMap(({ subnets }) => subnets.map(({ family }) => family)));
   const keys = [
     ...(families.has(4) ? [["net", "ipv4", "ip_forward"]] : []),

@@ -4,6 +4,8 @@ export interface DockerNetwork {
   readonly name: string;
   /** "bridge", "macvlan", "overlay", "tsnet:latest". */
   readonly driver: string;
+  /** The link that a network of Docker's macvlan and ipvlan is on, `-o parent`; null where the option is not given. */
+  readonly parent: string | null;
   /** "default", "tsnet". */
   readonly ipamDriver: string;
   /** `--ipam-opt`. */

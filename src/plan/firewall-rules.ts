@@ -26,7 +26,7 @@
  */
 
 /** Family and name of our table. */
-export const table = "inet tsnet";
+export const table = "inet tsnet" as const;
 
 export const setDefinitions = `
   set bridges      { type ifname; }

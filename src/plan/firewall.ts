@@ -3,7 +3,8 @@
  * firewall-script.ts.
  */
 import { type Family, parseHostAddress } from "../net/cidr.ts";
-import type { Endpoint, Network, PortMapping, Subnet } from "./network.ts";
+import { bySet, type Element } from "./elements.ts";
+import type { BridgeNetwork, BridgeSubnet, Endpoint, Network, PortMapping } from "./network.ts";
 import type { Elements } from "./observed.ts";
 import { serving } from "./ports.ts";
 
@@ -15,11 +16,8 @@ export interface FirewallInput {
   readonly dockerLinks: Iterable<string>;
 }
 
-/** One element: set or map, key, data ("" in a set). */
-export type Element = readonly [set: string, key: string, data: string];
-
 /** The elements of a network itself. */
-export function networkElements(network: Network): Element[] {
+export function networkElements(network: BridgeNetwork): Element[] {
   const { bridge, internal, icc, trustedLinks } = network;
   return [
     ["bridges", bridge, ""],
@@ -35,14 +33,14 @@ export function networkElements(network: Network): Element[] {
 const families: readonly Family[] = [4, 6];
 
 /** What becomes of a new connection to an address of the network's containers. */
-function intoVerdict({ internal, subnets }: Network, family: Family): string {
+function intoVerdict({ internal, subnets }: BridgeNetwork, family: Family): string {
   const mode = subnets.find((subnet) => subnet.family === family)?.gatewayMode;
   if (!internal && mode === "routed") return "goto routed";
   return !internal && mode === "nat-unprotected" ? "goto unprotected" : "drop";
 }
 
 /** A network that lets only some sources reach its published ports. */
-function sourceElements({ bridge, publishFrom }: Network): Element[] {
+function sourceElements({ bridge, publishFrom }: BridgeNetwork): Element[] {
   if (publishFrom.length === 0) return [];
   return [
     ["restricted", bridge, ""],
@@ -53,7 +51,7 @@ function sourceElements({ bridge, publishFrom }: Network): Element[] {
   ];
 }
 
-function subnetElements({ bridge, internal, masquerade }: Network, subnet: Subnet): Element[] {
+function subnetElements({ bridge, internal, masquerade }: BridgeNetwork, subnet: BridgeSubnet): Element[] {
   const { family, gatewayMode, snat } = subnet;
   const pool = withoutWholePrefix(subnet.pool);
   const isTranslated = masquerade && !internal && gatewayMode !== "routed";
@@ -71,7 +69,7 @@ const withoutWholePrefix = (pool: string): string => pool.replace(pool.includes(
  * The elements of an endpoint's published ports. Several ports may want the same element, which then is in the list more than
  * once: what is removed is the difference of two of an endpoint's lists, never a port's own elements.
  */
-export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">, network: Network): Element[] {
+export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">, network: BridgeNetwork): Element[] {
   return endpoint.ports.flatMap((mapping) => {
     const { element, target } = serving(mapping, endpoint, network);
     return [
@@ -137,7 +135,7 @@ const steps = (count: number): number[] => Array.from({ length: count }, (_, ste
 const portText = (first: number, count: number): string => (count === 1 ? `${first}` : `${first}-${first + count - 1}`);
 
 /** The elements of an endpoint's open ports, in the families whose gateway mode is "routed", or in both for trusted links. */
-export function openElements(endpoint: Pick<Endpoint, "addresses" | "openPorts">, network: Network): Element[] {
+export function openElements(endpoint: Pick<Endpoint, "addresses" | "openPorts">, network: BridgeNetwork): Element[] {
   if (network.internal) return [];
   return endpoint.addresses
     .map((address) => parseHostAddress(address).ip)
@@ -153,7 +151,7 @@ export function openElements(endpoint: Pick<Endpoint, "addresses" | "openPorts">
     );
 }
 
-const isOpen = ({ trustedLinks, subnets }: Network, family: Family): boolean =>
+const isOpen = ({ trustedLinks, subnets }: BridgeNetwork, family: Family): boolean =>
   trustedLinks.length > 0 || subnets.some((subnet) => subnet.family === family && subnet.gatewayMode === "routed");
 
 /**
@@ -177,9 +175,10 @@ export function multihomedElements(endpoints: Iterable<Endpoint>): Element[] {
 /** Everything that should be in our sets and maps. */
 export function wantedElements({ networks, endpoints, dockerLinks }: FirewallInput): Elements {
   const all = [...endpoints];
-  const byId = new Map([...networks].map((network) => [network.id, network]));
+  const bridges = [...networks].filter((network) => network.mode === "bridge");
+  const byId = new Map(bridges.map((network) => [network.id, network]));
   const elements = [
-    ...[...byId.values()].flatMap(networkElements),
+    ...bridges.flatMap(networkElements),
     ...all.flatMap((endpoint) => {
       const network = byId.get(endpoint.network);
       return network === undefined ? [] : [...portElements(endpoint, network), ...openElements(endpoint, network)];
@@ -188,27 +187,4 @@ export function wantedElements({ networks, endpoints, dockerLinks }: FirewallInp
     ...[...dockerLinks].map((name): Element => ["docker_links", name, ""]),
   ];
   return bySet(elements);
-}
-
-/** Elements, in the form in which they are observed. A link may be called `__proto__`, hence the objects without a prototype. */
-export function bySet(elements: readonly Element[]): Elements {
-  const sets: Record<string, Record<string, string>> = {};
-  for (const [set, key, data] of elements) {
-    sets[set] ??= Object.create(null) as Record<string, string>;
-    sets[set][key] = data;
-  }
-  return sets;
-}
-
-/** What has to be added, and what is there and should not be. A key with other data is in both lists. */
-export function diffElements(wanted: Elements, observed: Elements): { add: Element[]; remove: Element[] } {
-  return { add: missingFrom(observed, wanted), remove: missingFrom(wanted, observed) };
-}
-
-function missingFrom(these: Elements, those: Elements): Element[] {
-  return Object.entries(those).flatMap(([set, content]) =>
-    Object.entries(content)
-      .filter(([key, data]) => these[set]?.[key] !== data)
-      .map(([key, data]): Element => [set, key, data]),
-  );
 }

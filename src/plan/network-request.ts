@@ -1,11 +1,14 @@
 /** From what Docker asks for to the network that is recorded. */
 import { TsnetError } from "../errors.ts";
-import { containsIp, type Family, type Ip, overlaps, parseCidr, parseHostAddress, parseIp } from "../net/cidr.ts";
+import { containsIp, overlaps, parseCidr, parseHostAddress } from "../net/cidr.ts";
 import { macOf } from "../net/mac.ts";
 import { bridgeName } from "../net/names.ts";
-import type { Network, Subnet } from "./network.ts";
+import { planLanNetwork } from "./lan-request.ts";
+import { modeOf } from "./mode-options.ts";
+import type { BridgeNetwork, BridgeSubnet, Network } from "./network.ts";
 import { refuseIsolated, refuseWithoutEffect } from "./option-conflicts.ts";
 import { type BridgeOptions, parseBridgeOptions } from "./options.ts";
+import { type AskedSubnet, auxiliaryIp, planSubnets } from "./subnet-request.ts";
 
 /** One subnet as Docker's IPAM chose it. */
 export interface RequestedSubnet {
@@ -32,19 +35,33 @@ export interface NetworkRequest {
   readonly ipv6: readonly RequestedSubnet[];
 }
 
+/** The network that a request asks for, and what to warn about. */
+export interface PlannedNetwork<N extends Network> {
+  readonly network: N;
+  /** Keys of Docker's that are not known here. */
+  readonly ignored: readonly string[];
+  /** What else of the request has no effect, in sentences. */
+  readonly warnings: readonly string[];
+}
+
 /**
- * The network that a request asks for.
- * @returns the network, and the option keys that were ignored
+ * The network that a request asks for, of the mode that its option says.
  * @throws TsnetError "invalid" with the path of the field or the option's key
  */
-export function planNetwork(request: NetworkRequest): { network: Network; ignored: readonly string[] } {
+export function planNetwork(request: NetworkRequest): PlannedNetwork<Network> {
+  const mode = modeOf(request.options);
+  return mode === "bridge" ? planBridgeNetwork(request) : planLanNetwork(mode, request);
+}
+
+/** @throws TsnetError "invalid" with the path of the field or the option's key */
+export function planBridgeNetwork(request: NetworkRequest): PlannedNetwork<BridgeNetwork> {
   const { options, ignored } = parseBridgeOptions(request.options);
   refuseIsolated(options, request.internal);
-  const subnets = [...familySubnets(4, request, options), ...familySubnets(6, request, options)];
+  const asked = { mode: "bridge", request, options } as const;
+  const subnets = planSubnets(asked, (subnet) => planSubnet(subnet, request.internal, options));
   const [first] = subnets;
-  if (first === undefined) throw new TsnetError("invalid", "IPv4 or IPv6 must be enabled");
   const mac = macOf(request.id, parseHostAddress(first.gateway ?? first.pool).ip);
-  const network: Network = {
+  const network: BridgeNetwork = {
     id: request.id,
     mode: "bridge",
     bridge: options.bridge ?? bridgeName(request.id),
@@ -65,59 +82,12 @@ export function planNetwork(request: NetworkRequest): { network: Network; ignore
     ready: false,
   };
   refuseWithoutEffect(options, network);
-  return { network, ignored };
+  return { network, ignored, warnings: [] };
 }
 
-function familySubnets(family: Family, request: NetworkRequest, options: BridgeOptions): Subnet[] {
-  const field = `IPv${family}Data`;
-  const requested = family === 4 ? request.ipv4 : request.ipv6;
-  const enabled =
-    family === 4 ? (request.enableIpv4 ?? options.enableIpv4) : (request.enableIpv6 ?? options.enableIpv6);
-  if (enabled === false) return [];
-  if (requested.length === 0 && enabled === true) {
-    throw new TsnetError("invalid", `${field}: ipv${family} pool is empty`);
-  }
-  const subnets = requested.map((subnet, index) => planSubnet(family, subnet, { request, options, index }));
-  return inOrder(subnets, field);
-}
-
-/**
- * By their first addresses, so that the same subnets make the same network in whatever order they come.
- * @throws TsnetError "invalid" if two of them share an address
- */
-function inOrder(subnets: readonly Subnet[], field: string): Subnet[] {
-  const sorted = subnets
-    .map((subnet) => ({ subnet, cidr: parseCidr(subnet.pool) }))
-    .sort(({ cidr: a }, { cidr: b }) => (a.base === b.base ? a.prefix - b.prefix : a.base < b.base ? -1 : 1));
-  for (const [index, { cidr }] of sorted.entries()) {
-    const before = sorted[index - 1]?.cidr;
-    if (before === undefined || !overlaps(before, cidr)) continue;
-    const reason = `the network's subnets ${before.text} and ${cidr.text} overlap`;
-    throw new TsnetError("invalid", `${field}: ${reason}; give others with --subnet`);
-  }
-  return sorted.map(({ subnet }) => subnet);
-}
-
-/** What a subnet's plan depends on besides the subnet. */
-interface Context {
-  readonly request: NetworkRequest;
-  readonly options: BridgeOptions;
-  /** The subnet's place in the request. */
-  readonly index: number;
-}
-
-function planSubnet(family: Family, requested: RequestedSubnet, { request, options, index }: Context): Subnet {
-  const { internal } = request;
-  const field = `IPv${family}Data[${index}]`;
-  const pool = parseCidr(requested.pool);
-  if (pool.family !== family)
-    throw new TsnetError("invalid", `${field}.Pool: expected an IPv${family} subnet, got ${pool.text}`);
-  const gateway = requested.gateway === null ? null : parseHostAddress(requested.gateway);
-  refuseImpossible(family, pool, field);
-  if (gateway !== null && !containsIp(pool, gateway.ip)) {
-    throw new TsnetError("invalid", `${field}.Gateway: ${gateway.text} is not in the subnet ${pool.text}`);
-  }
-  const auxiliary = auxiliaryGateway(family, requested, internal);
+function planSubnet(subnet: AskedSubnet, internal: boolean, options: BridgeOptions): BridgeSubnet {
+  const { family, pool, gateway, field } = subnet;
+  const auxiliary = auxiliaryGateway(subnet, internal);
   if (gateway === null && auxiliary === null && !internal) {
     throw new TsnetError("invalid", `${field}.Gateway: a network that is not internal needs a gateway; give --gateway`);
   }
@@ -134,57 +104,24 @@ function planSubnet(family: Family, requested: RequestedSubnet, { request, optio
   };
 }
 
-/** What no bridge can have: everything, multicast, and for IPv6 a part of the link-local prefix. */
-function refuseImpossible(family: Family, pool: ReturnType<typeof parseCidr>, field: string): void {
-  if (pool.prefix === 0) {
-    throw new TsnetError(
-      "invalid",
-      `${field}.Pool: mode bridge needs a subnet, and ${pool.text} is none; give --subnet`,
-    );
-  }
-  const multicast = parseCidr(family === 4 ? "224.0.0.0/4" : "ff00::/8");
-  if (overlaps(pool, multicast))
-    throw new TsnetError("invalid", `${field}.Pool: multicast subnet '${pool.text}' is not allowed`);
-  if (family === 6 && overlaps(pool, parseCidr("fe80::/10")) && pool.text !== "fe80::/64") {
-    throw new TsnetError("invalid", `${field}.Pool: '${pool.text}' clashes with the Link-Local prefix 'fe80::/64'`);
-  }
-}
-
 /** `--aux-address DefaultGatewayIPv4=…`: the containers' default route, instead of the bridge. */
-function auxiliaryGateway(family: Family, requested: RequestedSubnet, internal: boolean): string | null {
+function auxiliaryGateway({ family, pool, auxiliary }: AskedSubnet, internal: boolean): string | null {
   const name = `DefaultGatewayIPv${family}`;
-  const text = requested.auxiliary[name];
+  const text = auxiliary[name];
   if (text === undefined) return null;
   if (internal) throw new TsnetError("invalid", `${name}=${text}: no gateway can be set on an internal bridge network`);
   const ip = auxiliaryIp(name, text);
-  if (!containsIp(parseCidr(requested.pool), ip)) {
-    throw new TsnetError(
-      "invalid",
-      `${name}=${text}: default gateway ip must be part of the network ${requested.pool}`,
-    );
-  }
-  return ip.text;
-}
-
-/**
- * The address that `--aux-address` keeps from everybody, which Docker sends with the subnet's prefix length.
- * @throws TsnetError "invalid" with the name
- */
-export function auxiliaryIp(name: string, text: string): Ip {
-  try {
-    return text.includes("/") ? parseHostAddress(text).ip : parseIp(text);
-  } catch (cause) {
-    throw new TsnetError("invalid", `auxiliary address ${name}=${text}`, { cause });
-  }
+  if (containsIp(pool, ip)) return ip.text;
+  throw new TsnetError("invalid", `${name}=${text}: default gateway ip must be part of the network ${pool.text}`);
 }
 
 /**
  * What stands in a network's way among those that exist; "" for nothing.
  * The words are those of Docker's own bridge driver.
  */
-export function networkConflict(network: Network, others: Iterable<Network>): string {
+export function networkConflict(network: BridgeNetwork, others: Iterable<Network>): string {
   for (const other of others) {
-    if (other.id === network.id) continue;
+    if (other.mode !== "bridge" || other.id === network.id) continue;
     const reason = conflictWith(network, other);
     if (reason === "") continue;
     return `cannot create network ${network.id} (${network.bridge}): conflicts with network ${other.id} (${other.bridge}): ${reason}`;
@@ -192,7 +129,7 @@ export function networkConflict(network: Network, others: Iterable<Network>): st
   return "";
 }
 
-function conflictWith(network: Network, other: Network): string {
+function conflictWith(network: BridgeNetwork, other: BridgeNetwork): string {
   if (network.bridge === other.bridge) return "networks have same bridge name";
   for (const { family, pool } of network.subnets) {
     const clash = other.subnets.find(

@@ -15,20 +15,40 @@ export type GatewayMode = (typeof gatewayModes)[number];
 /** One subnet of a network. */
 export interface Subnet {
   readonly family: Family;
-  readonly gatewayMode: GatewayMode;
   /** "172.18.0.0/16". */
   readonly pool: string;
-  /** The bridge's own address, "172.18.0.1/16"; null where the bridge gets none. */
-  readonly gateway: string | null;
   /** Default route of the containers, "172.18.0.1"; null for none. */
   readonly defaultGateway: string | null;
+}
+
+/** One subnet of a network of mode bridge. */
+export interface BridgeSubnet extends Subnet {
+  readonly gatewayMode: GatewayMode;
+  /** The bridge's own address, "172.18.0.1/16"; null where the bridge gets none. */
+  readonly gateway: string | null;
   /** Source address of what leaves, instead of the address of the link it leaves by. */
   readonly snat: string | null;
 }
 
-/** A network of mode bridge. */
-export interface Network {
+/** What networks of all modes have. */
+interface AnyNetwork {
   readonly id: string;
+  /** null leaves the kernel's default: of a bridge 1500, of macvlan and ipvlan what the parent has. */
+  readonly mtuBytes: number | null;
+  readonly internal: boolean;
+  /** Name of the interface in the container, less its number. */
+  readonly interfacePrefix: string;
+  /** At least one; those of IPv4 first, and in order of their addresses. They do not overlap. */
+  readonly subnets: readonly Subnet[];
+  /**
+   * false until it was all there once, and from the beginning of its removal on: after a crash in between, Docker has no answer
+   * and has it no more, and the network is taken back.
+   */
+  readonly ready: boolean;
+}
+
+/** A network of mode bridge. */
+export interface BridgeNetwork extends AnyNetwork {
   readonly mode: "bridge";
   /** The bridge's link name. */
   readonly bridge: string;
@@ -37,18 +57,12 @@ export interface Network {
   /** The gateways that an adopted bridge had as addresses already: they stay when the network goes. */
   readonly kept: readonly string[];
   readonly mac: string;
-  /** null leaves the kernel's default. */
-  readonly mtuBytes: number | null;
-  readonly internal: boolean;
   /** Whether containers of the network may talk to each other. */
   readonly icc: boolean;
   readonly masquerade: boolean;
   /** Host address of published ports that name none; "0.0.0.0" is all addresses, of both families. */
   readonly hostBinding: string;
-  /** Name of the interface in the container, less its number. */
-  readonly interfacePrefix: string;
-  /** At least one; those of IPv4 first, and in order of their addresses. They do not overlap. */
-  readonly subnets: readonly Subnet[];
+  readonly subnets: readonly BridgeSubnet[];
   /** Links of the host from which everything reaches the containers. */
   readonly trustedLinks: readonly string[];
   /** Who publishes ports: tsnet, or Docker, by a second network of its own. */
@@ -57,12 +71,63 @@ export interface Network {
   readonly publishFrom: readonly string[];
   /** Whose rules published ports pass: Docker's, or those that the host has for its own services. */
   readonly publishPolicy: "docker" | "host";
-  /**
-   * false until it was all there once, and from the beginning of its removal on: after a crash in between, Docker has no answer
-   * and has it no more, and the network is taken back.
-   */
-  readonly ready: boolean;
 }
+
+/** What the links of a network with a parent are on. */
+export interface Parent {
+  readonly name: string;
+  /**
+   * "link": somebody else's, used as it is. "vlan": an 802.1Q link, "eth0.10", which tsnet makes, and which goes with the last
+   * network on it. "dummy": leads nowhere; tsnet makes it, for one internal network.
+   */
+  readonly kind: "link" | "vlan" | "dummy";
+}
+
+/** How the host reaches the containers of a network with a parent: by a link of its own on that parent. */
+export interface HostAccess {
+  /** The host's own addresses in the network, "192.168.1.250", at most one a family. IPv4 works without. */
+  readonly addresses: readonly string[];
+}
+
+/** A network whose containers are machines of the segment that its parent is on. */
+interface NetworkWithParent extends AnyNetwork {
+  readonly parent: Parent;
+  /** null: the host does not reach the containers. */
+  readonly hostAccess: HostAccess | null;
+  /** Whether the segment is asked before an address is given to a container. */
+  readonly duplicateCheck: boolean;
+}
+
+/** The kernel's modes of a macvlan link: ip-link(8). */
+export const macvlanModes = ["bridge", "private", "vepa", "passthru"] as const;
+export type MacvlanMode = (typeof macvlanModes)[number];
+
+/** The kernel's modes and flags of an ipvlan link: ip-link(8). */
+export const ipvlanModes = ["l2", "l3", "l3s"] as const;
+export type IpvlanMode = (typeof ipvlanModes)[number];
+export const ipvlanFlags = ["bridge", "private", "vepa"] as const;
+export type IpvlanFlag = (typeof ipvlanFlags)[number];
+
+/** A network of mode macvlan. */
+export interface MacvlanNetwork extends NetworkWithParent {
+  readonly mode: "macvlan";
+  readonly macvlanMode: MacvlanMode;
+}
+
+/** A network of mode ipvlan. */
+export interface IpvlanNetwork extends NetworkWithParent {
+  readonly mode: "ipvlan";
+  readonly ipvlanMode: IpvlanMode;
+  readonly ipvlanFlag: IpvlanFlag;
+}
+
+/** A network on a link of the host. */
+export type LanNetwork = MacvlanNetwork | IpvlanNetwork;
+
+export type Network = BridgeNetwork | LanNetwork;
+
+/** Whether containers of the network have neighbors on its segment, whom they find by ARP and neighbor discovery. */
+export const isLayer2 = (network: LanNetwork): boolean => network.mode === "macvlan" || network.ipvlanMode === "l2";
 
 /**
  * A block of published ports: what reaches `hostAddress:hostPort + i` goes to the container's `containerPort + i`, for each i
@@ -94,7 +159,8 @@ export interface Endpoint {
   readonly addresses: readonly string[];
   /** The grants by which tsnet's own IPAM gave the addresses; empty if another did. */
   readonly leases: readonly string[];
-  readonly mac: string;
+  /** null: it has none of its own, but its parent's. */
+  readonly mac: string | null;
   /** Path of the container's network namespace; null before Join and after Leave. */
   readonly sandbox: string | null;
   readonly ports: readonly PortMapping[];

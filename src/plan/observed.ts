@@ -16,6 +16,12 @@ export interface ObservedLink {
   /** Index of the bridge that it is a port of; 0 for none. */
   readonly master: number;
   readonly group: number;
+  /** Has a carrier (IFF_LOWER_UP). */
+  readonly carrier: boolean;
+  /** Index of the link that it is on, such as the parent of a macvlan link; 0 for none, or one in another namespace. */
+  readonly lower: number;
+  /** Only of an 802.1Q link. */
+  readonly vlanId?: number;
   /** Only of a bridge port: its hairpin flag. */
   readonly hairpin?: boolean;
   /** Only of a bridge: whether nf_call_iptables and nf_call_ip6tables are both on. */
@@ -28,6 +34,14 @@ export interface ObservedAddress {
   readonly address: string;
 }
 
+/** A permanent neighbor of a shim of ours, in the host's namespace. */
+export interface ObservedNeighbor {
+  readonly link: number;
+  /** "192.168.1.10" */
+  readonly address: string;
+  readonly mac: string;
+}
+
 /** A route of any table of the host's namespace, unicast, without the local table. */
 export interface ObservedRoute {
   /** "172.18.0.0/16"; "0.0.0.0/0" and "::/0" for a default route. */
@@ -37,16 +51,19 @@ export interface ObservedRoute {
   readonly table: number;
   /** RTPROT_…; 2 is the kernel. */
   readonly protocol: number;
+  /** RTA_PREFSRC, "192.168.1.2"; "" for none. */
+  readonly source: string;
 }
 
-/** Which routes are observed: those whose output link is a bridge, or all. */
-export type ObservedRoutes = "of bridges" | "all";
+/** Which routes are observed: those whose output link is a bridge or a shim of ours, or all. */
+export type ObservedRoutes = "of bridges and shims" | "all";
 
 /** Everything that the reconciler compares with the records, but for the firewall. */
 export interface Observed {
   readonly links: readonly ObservedLink[];
   readonly addresses: readonly ObservedAddress[];
   readonly routes: readonly ObservedRoute[];
+  readonly neighbors: readonly ObservedNeighbor[];
 }
 
 /**

@@ -3,6 +3,8 @@
  * Requests and the reconciler both produce lists of these; `kernel/apply.ts` executes them in order.
  */
 
+import type { IpvlanFlag, IpvlanMode, MacvlanMode } from "./network.ts";
+
 /** A bridge link, up. Equivalent to: `ip link add NAME address MAC type bridge`, `ip link set NAME mtu N up alias …`. */
 export interface EnsureBridge {
   readonly op: "ensure-bridge";
@@ -33,6 +35,86 @@ export interface EnsureVeth {
   readonly hairpin: boolean;
 }
 
+/** An 802.1Q link, up. Equivalent to: `ip link add NAME link BASE type vlan id N`, `ip link set NAME up alias …`. */
+export interface EnsureVlan {
+  readonly op: "ensure-vlan";
+  readonly name: string;
+  readonly alias: string;
+  /** The link that the tagged frames pass, which must exist. */
+  readonly base: string;
+  /** 1 to 4094. */
+  readonly vlanId: number;
+}
+
+/** A link that leads nowhere, up. Equivalent to: `ip link add NAME type dummy`, `ip link set NAME up alias …`. */
+export interface EnsureDummy {
+  readonly op: "ensure-dummy";
+  readonly name: string;
+  readonly alias: string;
+  readonly mtuBytes: number | null;
+}
+
+/** What a link on a parent is: ip-link(8), "type macvlan" and "type ipvlan". */
+export type LanLinkKind =
+  | { readonly kind: "macvlan"; readonly mode: MacvlanMode }
+  | { readonly kind: "ipvlan"; readonly mode: IpvlanMode; readonly flag: IpvlanFlag };
+
+/** A macvlan or ipvlan link that is to be there. */
+export interface LanLink {
+  readonly name: string;
+  readonly alias: string;
+  /** The parent, which must exist. */
+  readonly parent: string;
+  readonly link: LanLinkKind;
+  /** null: the kernel's own choice, which is the parent's for ipvlan and for the macvlan mode passthru. */
+  readonly mac: string | null;
+  /** null: what the parent has. */
+  readonly mtuBytes: number | null;
+}
+
+/**
+ * A macvlan or ipvlan link in the host's namespace, without addresses of its own of any family. Does nothing if a link of this
+ * name and alias is there on this parent. Equivalent to: `ip link add NAME link PARENT [address MAC] type macvlan mode MODE`.
+ */
+export interface EnsureLanLink extends LanLink {
+  readonly op: "ensure-lan-link";
+  /** Whether it is up: those that wait for dockerd are not, unless they probe. One that is up already is left so. */
+  readonly up: boolean;
+}
+
+/** A link of ours goes down, which has probed and waits for dockerd. One that is gone is success. Equivalent to: `ip link set NAME down`. */
+export interface SetLinkDown {
+  readonly op: "set-link-down";
+  readonly name: string;
+  readonly alias: string;
+}
+
+/**
+ * A link that its container lost with its parent, made anew in the container as dockerd had made it: moved there, named, with
+ * addresses and routes, up. Does nothing where a link with this alias is in the sandbox already.
+ */
+export interface RestoreLanLink extends LanLink {
+  readonly op: "restore-lan-link";
+  /** Path of the container's network namespace. */
+  readonly sandbox: string;
+  /** Its name there, less the number: dockerd takes the lowest that is free. */
+  readonly interfacePrefix: string;
+  /** "192.168.1.10/24", at most one a family. */
+  readonly addresses: readonly string[];
+  /** Default routes, at most one a family; only where the container has no other. */
+  readonly gateways: readonly string[];
+  /** Destinations without a gateway; "0.0.0.0/0" and "::/0" only where the container has no other default route. */
+  readonly onLink: readonly string[];
+}
+
+/** The MTU of the link with this alias in a sandbox; a link or a sandbox that is gone is success. */
+export interface SetSandboxMtu {
+  readonly op: "set-sandbox-mtu";
+  readonly sandbox: string;
+  readonly alias: string;
+  readonly mtuBytes: number;
+}
+
 /** An existing host end is a port of the bridge again, and up. Equivalent to: `ip link set NAME master BRIDGE up`. */
 export interface EnsurePort {
   readonly op: "ensure-port";
@@ -61,7 +143,30 @@ export interface EnsureRoute {
   readonly op: "ensure-route";
   readonly link: string;
   readonly destination: string;
-  readonly source: string;
+  /** null leaves the choice to the kernel. */
+  readonly source: string | null;
+}
+
+/** Equivalent to: `ip route del DESTINATION dev LINK`; a route or a link that is gone is success. */
+export interface RemoveRoute {
+  readonly op: "remove-route";
+  readonly link: string;
+  readonly destination: string;
+}
+
+/** Equivalent to: `ip neigh replace ADDRESS lladdr MAC dev LINK nud permanent`. */
+export interface EnsureNeighbor {
+  readonly op: "ensure-neighbor";
+  readonly link: string;
+  readonly address: string;
+  readonly mac: string;
+}
+
+/** Equivalent to: `ip neigh del ADDRESS dev LINK`; one that is gone, or a link that is, is success. */
+export interface RemoveNeighbor {
+  readonly op: "remove-neighbor";
+  readonly link: string;
+  readonly address: string;
 }
 
 /**
@@ -125,10 +230,19 @@ export interface RemoveForwardRule {
 export type Op =
   | EnsureBridge
   | EnsureVeth
+  | EnsureVlan
+  | EnsureDummy
+  | EnsureLanLink
+  | SetLinkDown
+  | RestoreLanLink
+  | SetSandboxMtu
   | EnsurePort
   | EnsureAddress
   | RemoveAddress
   | EnsureRoute
+  | RemoveRoute
+  | EnsureNeighbor
+  | RemoveNeighbor
   | RemoveLinks
   | SetSysctl
   | RunNft

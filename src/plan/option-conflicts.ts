@@ -1,6 +1,6 @@
 /** Options of a network that contradict each other, or of which one would have no effect because of another. */
 import { TsnetError } from "../errors.ts";
-import type { Network } from "./network.ts";
+import type { BridgeNetwork } from "./network.ts";
 import type { BridgeOptions } from "./options.ts";
 
 const bridge = (name: string): string => `com.docker.network.bridge.${name}`;
@@ -21,7 +21,7 @@ export function refuseIsolated(options: BridgeOptions, internal: boolean): void 
  * What Docker's own driver would take without a word, and without an effect.
  * @throws TsnetError "invalid" that names both keys
  */
-export function refuseWithoutEffect(options: BridgeOptions, { internal, subnets }: Network): void {
+export function refuseWithoutEffect(options: BridgeOptions, { internal, subnets }: BridgeNetwork): void {
   const { trustedLinks = [], publish, publishFrom, publishPolicy } = options;
   const trusted = [bridge("trusted_host_interfaces"), trustedLinks.join(":")] as const;
   const publishing = [

@@ -7,9 +7,17 @@
  * operation is handed over; an operation of ours that comes too late finds its work done.
  */
 import { parseHostAddress } from "../net/cidr.ts";
-import { containerVethName, hostVethName, isDockerLink, linkAlias, parseLinkAlias } from "../net/names.ts";
+import {
+  containerVethName,
+  hostVethName,
+  isDockerLink,
+  type LinkRole,
+  lanLinkName,
+  linkAlias,
+  parseLinkAlias,
+} from "../net/names.ts";
 import { bridgeAddresses, planBridge } from "./bridge.ts";
-import type { Endpoint, Network } from "./network.ts";
+import type { BridgeNetwork, Endpoint, Network, Parent } from "./network.ts";
 import type { Observed, ObservedLink } from "./observed.ts";
 import type { EnsureRoute, Op } from "./op.ts";
 
@@ -36,13 +44,15 @@ export function planReconcile(wanted: Wanted, observed: Observed): Repair[] {
     observed.links.flatMap(({ group, alias }) => (group === removedGroup ? [parseLinkAlias(alias)?.id ?? ""] : [])),
   );
   return [
-    ...[...wanted.networks.values()].flatMap((network) => repairNetwork(network, links, observed)),
+    ...[...wanted.networks.values()].flatMap((network) =>
+      network.mode === "bridge" ? repairBridge(network, links, observed) : [],
+    ),
     ...[...wanted.endpoints.values()].flatMap((endpoint) => repairPort(endpoint, wanted, links)),
     ...observed.links.flatMap((link) => removeLeftover(link, wanted, leaving)),
   ];
 }
 
-function repairNetwork(network: Network, links: ReadonlyMap<string, ObservedLink>, observed: Observed): Repair[] {
+function repairBridge(network: BridgeNetwork, links: ReadonlyMap<string, ObservedLink>, observed: Observed): Repair[] {
   const link = links.get(network.bridge);
   const { kind, text } = link === undefined ? gone : bridgeDifference(network, link, observed);
   if (text === "") return [];
@@ -57,7 +67,7 @@ type Difference = Pick<Repair, "kind"> & { readonly text: string };
 
 const gone: Difference = { kind: "links", text: "is gone" };
 
-function bridgeDifference(network: Network, link: ObservedLink, observed: Observed): Difference {
+function bridgeDifference(network: BridgeNetwork, link: ObservedLink, observed: Observed): Difference {
   const text = linkDifference(network, link);
   const isForeign = !network.adopted && link.alias !== linkAlias("bridge", network.id);
   if (text !== "" || isForeign) return { kind: "links", text: isForeign ? "" : text };
@@ -70,7 +80,7 @@ function bridgeDifference(network: Network, link: ObservedLink, observed: Observ
   return { kind: "routes", text: route === undefined ? "" : `lacks its route to ${route.destination}` };
 }
 
-function linkDifference(network: Network, link: ObservedLink): string {
+function linkDifference(network: BridgeNetwork, link: ObservedLink): string {
   if (!link.up) return "is down";
   if (!network.adopted && link.mac !== network.mac) return `has the MAC address ${link.mac}`;
   if (!network.adopted && network.mtuBytes !== null && link.mtuBytes !== network.mtuBytes) {
@@ -79,7 +89,7 @@ function linkDifference(network: Network, link: ObservedLink): string {
   return !network.icc && link.nfCall === false ? "does not pass bridged packets to the firewall" : "";
 }
 
-function missingRoutes(network: Network, link: ObservedLink, observed: Observed): EnsureRoute[] {
+function missingRoutes(network: BridgeNetwork, link: ObservedLink, observed: Observed): EnsureRoute[] {
   return bridgeAddresses(network)
     .map((address) => parseHostAddress(address))
     .filter(({ ip, subnet }) => ip.family === 4 && subnet.prefix < 32)
@@ -98,7 +108,7 @@ function missingRoutes(network: Network, link: ObservedLink, observed: Observed)
 function repairPort(endpoint: Endpoint, wanted: Wanted, links: ReadonlyMap<string, ObservedLink>): Repair[] {
   const network = wanted.networks.get(endpoint.network);
   const port = links.get(hostVethName(endpoint.id));
-  if (network === undefined || port === undefined || port.alias !== linkAlias("veth", endpoint.id)) return [];
+  if (network?.mode !== "bridge" || port === undefined || port.alias !== linkAlias("veth", endpoint.id)) return [];
   const bridge = links.get(network.bridge);
   if (bridge !== undefined && port.master === bridge.index && port.up && port.hairpin !== false) return [];
   const op: Op = { op: "ensure-port", name: port.name, master: network.bridge, hairpin: true };
@@ -118,8 +128,25 @@ function removeLeftover(link: ObservedLink, wanted: Wanted, leaving: ReadonlySet
   return [{ kind: "leftovers", reason, ops: [op] }];
 }
 
-const isKnown = ({ role, id }: { role: string; id: string }, wanted: Wanted): boolean =>
-  role === "bridge" ? wanted.networks.has(id) : wanted.endpoints.has(id);
+function isKnown({ role, id }: { role: LinkRole; id: string }, { networks, endpoints }: Wanted): boolean {
+  switch (role) {
+    case "bridge":
+      return networks.get(id)?.mode === "bridge";
+    case "dummy":
+      return parentOf(networks.get(id))?.kind === "dummy";
+    case "shim": {
+      const network = networks.get(id);
+      return network !== undefined && network.mode !== "bridge" && network.hostAccess !== null;
+    }
+    case "vlan":
+      return [...networks.values()].map(parentOf).some((one) => one?.kind === "vlan" && one.name === id);
+    default:
+      return endpoints.has(id);
+  }
+}
+
+const parentOf = (network: Network | undefined): Parent | undefined =>
+  network === undefined || network.mode === "bridge" ? undefined : network.parent;
 
 /** The link group of what waits for its deletion. */
 export const removedGroup = 0x74736e65;
@@ -145,4 +172,18 @@ export function endpointState(
   if (endpoint.sandbox !== null && sandboxes.has(endpoint.sandbox)) return "alive";
   if (!hasLink(hostVethName(endpoint.id))) return "dead";
   return hasLink(containerVethName(endpoint.id)) ? "waiting" : "alive";
+}
+
+/**
+ * The same of an endpoint whose only link is the container's: as it goes with the container, nothing of it stays in the host's
+ * namespace. "waiting" is also the one without link and sandbox between Leave and DeleteEndpoint, when dockerd has the link in
+ * its hands; the record of one that died with its container has the path of a sandbox that is gone.
+ */
+export function lanEndpointState(
+  endpoint: Pick<Endpoint, "id" | "sandbox">,
+  hasLink: (name: string) => boolean,
+  sandboxes: ReadonlySet<string>,
+): "alive" | "waiting" | "dead" {
+  if (endpoint.sandbox !== null && sandboxes.has(endpoint.sandbox)) return "alive";
+  return endpoint.sandbox === null || hasLink(lanLinkName(endpoint.id)) ? "waiting" : "dead";
 }

@@ -1,56 +1,15 @@
 /**
  * Connects to ADDRESS PORT and resets the connection, over and over, for SECONDS; prints connections per second.
- * `connect-loop.mjs serve PORT` is the other end: it takes each connection and closes it. Both spend their time in the kernel.
+ * `connect-loop.mjs serve PORT` is the other end: it takes each connection and closes it.
  */
-import koffi from "koffi";
-
-const libc = koffi.load("libc.so.6");
-const socket = libc.func("int socket(int domain, int type, int protocol)");
-const setsockopt = libc.func("int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t length)");
-const bind = libc.func("int bind(int fd, const uint8_t *address, uint32_t length)");
-const listen = libc.func("int listen(int fd, int backlog)");
-const accept = libc.func("int accept(int fd, void *address, void *length)");
-const connect = libc.func("int connect(int fd, const uint8_t *address, uint32_t length)");
-const close = libc.func("int close(int fd)");
-
-/** AF_INET, SOCK_STREAM, SOL_SOCKET, SO_REUSEADDR, SO_LINGER; struct linger { on, seconds }. */
-const inet = 2;
-const stream = 1;
-const socketLevel = 1;
-const reuseAddress = 2;
-const lingerOption = 13;
-const resetOnClose = new Uint8Array(new Int32Array([1, 0]).buffer);
-
-const checked = (result, what) => {
-  if (result < 0) throw new Error(`${what}: errno ${koffi.errno()}`);
-  return result;
-};
-
-const sockaddr = (address, port) =>
-  Uint8Array.of(inet, 0, port >> 8, port & 255, ...address.split(".").map(Number), 0, 0, 0, 0, 0, 0, 0, 0);
-
-function serve(port) {
-  const fd = checked(socket(inet, stream, 0), "socket");
-  setsockopt(fd, socketLevel, reuseAddress, new Uint8Array(new Int32Array([1]).buffer), 4);
-  checked(bind(fd, sockaddr("0.0.0.0", port), 16), "bind");
-  checked(listen(fd, 4096), "listen");
-  console.log("listening");
-  for (;;) {
-    const connection = accept(fd, null, null);
-    if (connection >= 0) close(connection);
-  }
-}
+import { close, connected, serveEach } from "./tcp.mjs";
 
 function measure(address, port, seconds) {
-  const target = sockaddr(address, port);
   const startedAt = performance.now();
   let connections = 0;
   while (performance.now() - startedAt < seconds * 1000) {
     for (let batch = 0; batch < 50; batch++) {
-      const fd = checked(socket(inet, stream, 0), "socket");
-      setsockopt(fd, socketLevel, lingerOption, resetOnClose, 8);
-      checked(connect(fd, target, 16), `connect to ${address} port ${port}`);
-      close(fd);
+      close(connected(address, port));
       connections++;
     }
   }
@@ -58,5 +17,5 @@ function measure(address, port, seconds) {
 }
 
 const [first, port, seconds] = process.argv.slice(2);
-if (first === "serve") serve(Number(port));
+if (first === "serve") serveEach(Number(port), close);
 else measure(first, Number(port), Number(seconds));

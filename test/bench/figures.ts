@@ -1,9 +1,9 @@
 import { median, percentile } from "./statistics.ts";
 
-/** One line of the table: what was measured, for tsnet and, where it has the same, Docker's own bridge. */
+/** One line of the table: what was measured, for tsnet and, where it has the same, Docker's own driver. */
 export interface Figure {
   readonly name: string;
-  readonly unit: "ms" | "MiB" | "KiB" | "ratio" | "1/s" | "processes" | "segments" | "addresses";
+  readonly unit: "ms" | "MiB" | "KiB" | "ratio" | "1/s" | "Gbit/s" | "processes" | "segments" | "addresses";
   readonly tsnet: readonly number[];
   readonly bridge?: readonly number[];
   /** What must not be exceeded, and by what; a figure without one is only told. */
@@ -46,7 +46,7 @@ function verdict(figure: Figure, limit: Figure["limit"]): string[] {
   return [`${limit.of} ${number(value)}`, `${bound}${isMet ? "" : " (missed)"}`];
 }
 
-const heading = ["figure", "n", "unit", "tsnet: median / p95", "bridge: median / p95", "measured", "wanted"];
+const heading = ["figure", "n", "unit", "tsnet: median / p95", "Docker's own: median / p95", "measured", "wanted"];
 
 /** The figures as a table in Markdown. */
 export const formatTable = (figures: readonly Figure[]): string =>

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: tsnet and Docker's own bridge in turn, on one dockerd; prints the table and writes docs/benchmarks.md.
- * `npm run bench -- docker`, `driver`, `ports` or `ipam` measures one part, and prints it only.
+ * `npm run bench`: tsnet and Docker's own drivers in turn, on one dockerd; prints the table and writes docs/benchmarks.md.
+ * `npm run bench -- docker`, `driver`, `ports`, `ipam` or `lan` measures one part, and prints it only.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
@@ -12,6 +12,7 @@ import { dockerFigures } from "./docker-figures.ts";
 import { driverFigures, residentMib } from "./driver-figures.ts";
 import { type Figure, formatTable } from "./figures.ts";
 import { ipamFigures } from "./ipam-figures.ts";
+import { lanFigures } from "./lan-figures.ts";
 import { portFigures } from "./port-figures.ts";
 import { StallMonitor } from "./stall.ts";
 
@@ -22,6 +23,7 @@ const parts = {
   driver: driverFigures,
   ports: portFigures,
   ipam: ipamFigures,
+  lan: lanFigures,
 };
 type Part = keyof typeof parts;
 const all = Object.keys(parts) as Part[];
@@ -60,8 +62,8 @@ const table = formatTable(figures);
 console.log(table);
 const text = `# Benchmarks
 
-\`npm run bench\` runs tsnet and Docker's own bridge driver in turn, in one run on one dockerd, and writes this page. Ratios are
-tsnet's median over the bridge's; they carry over to other machines, absolute times do not.
+\`npm run bench\` runs tsnet and Docker's own drivers in turn, in one run on one dockerd, and writes this page: its bridge, or, for
+networks of mode macvlan, its macvlan driver. Ratios are tsnet's median over theirs; they carry over to other machines, absolute times do not.
 
 ${new Date().toISOString().slice(0, 10)} · Docker ${docker} · Node ${process.versions.node} · Linux ${release()} · ${cpus().length} × ${cpu?.model.trim()} · ${Math.round(totalmem() / 2 ** 30)} GiB
 

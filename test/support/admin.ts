@@ -14,8 +14,9 @@ const notAsked = (): never => {
 };
 
 /** Reports that must not be asked. */
-export const nothing: Pick<AdminNeeds, "report" | "ipam"> = {
+export const nothing: Pick<AdminNeeds, "report" | "links" | "ipam"> = {
   report: { ports: notAsked, firewall: notAsked, explain: notAsked },
+  links: { networks: notAsked, endpoints: notAsked },
   ipam: { pools: notAsked, leases: notAsked, check: notAsked, repair: notAsked },
 };
 

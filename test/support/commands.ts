@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { text } from "node:stream/consumers";
+import { patience } from "./patience.ts";
 
 /** What a program did. */
 export interface Outcome {
@@ -21,7 +22,7 @@ export interface CommandOptions {
 }
 
 /** No command of a test takes longer, unless it says so. */
-const defaultTimeoutMs = 60_000;
+const defaultTimeoutMs = 60_000 * patience;
 
 /** Runs a program to its end; a failing exit code is an answer here. */
 export async function attempt(command: readonly string[], options: CommandOptions = {}): Promise<Outcome> {

@@ -13,12 +13,16 @@ const logLineLength = 500;
 /**
  * One host for all tests of a `describe`. After each test its containers and networks are removed, and then nothing of tsnet may
  * be left in the kernel and in the records, but for links that are out of use and wait for others to be deleted with.
+ * @param options a function is asked when the hosts before this one run
  * @returns the host, once the tests run
  */
-export function useHost(dockerdFlags: readonly string[] = [], options: HostOptions = {}): () => Host {
+export function useHost(
+  dockerdFlags: readonly string[] = [],
+  options: HostOptions | (() => HostOptions) = {},
+): () => Host {
   let host: Host;
   before("a host with dockerd and tsnet", async () => {
-    host = await Host.start(dockerdFlags, options);
+    host = await Host.start(dockerdFlags, typeof options === "function" ? options() : options);
   });
   afterEach("nothing is left of the test", async function () {
     if (this.currentTest?.isFailed()) showLogs(host);

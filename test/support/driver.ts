@@ -1,28 +1,30 @@
 /** The use cases of one host on a world and a store, wired as src/main.ts does it. */
 import { expect } from "chai";
+import { Announcements } from "../../src/driver/announcements.ts";
+import { BridgeMode } from "../../src/driver/bridge-mode.ts";
 import { Collector } from "../../src/driver/collector.ts";
 import { Endpoints } from "../../src/driver/endpoints.ts";
 import { Firewall } from "../../src/driver/firewall.ts";
 import { Flows } from "../../src/driver/flows.ts";
 import { Forwarding } from "../../src/driver/forwarding.ts";
+import { HostAccess } from "../../src/driver/host-access.ts";
 import { defaultPools } from "../../src/driver/ipam/default-pools.ts";
+import { holdForHost } from "../../src/driver/ipam/hold.ts";
 import { Ipam } from "../../src/driver/ipam/ipam.ts";
-import type { HostPort } from "../../src/driver/kernel.ts";
+import { LanMode } from "../../src/driver/lan-mode.ts";
 import { Locks } from "../../src/driver/locks.ts";
 import type { Log } from "../../src/driver/log.ts";
+import { Modes } from "../../src/driver/mode.ts";
 import { Networks } from "../../src/driver/networks.ts";
+import { ParentWatch } from "../../src/driver/parent-watch.ts";
 import { Ports } from "../../src/driver/ports.ts";
 import { Reconciler } from "../../src/driver/reconciler.ts";
 import { Removals } from "../../src/driver/removals.ts";
 import { State } from "../../src/driver/state.ts";
-import { containerVethName, hostVethName, linkAlias } from "../../src/net/names.ts";
-import { wantedElements } from "../../src/plan/firewall.ts";
-import type { Endpoint, Network, PortMapping } from "../../src/plan/network.ts";
-import { serving } from "../../src/plan/ports.ts";
 import type { Change, Kind, Store } from "../../src/store/store.ts";
+import { expectedWorld } from "./expected-world.ts";
 import { Faults } from "./faults.ts";
 import type { World } from "./world.ts";
-import { WorldPorts } from "./world-ports.ts";
 
 export const mark = 0x0100_0000;
 
@@ -74,17 +76,26 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
     remove: (id) => endpoints.remove(id),
     now: () => clock.now,
   });
+  const hostAccess = new HostAccess({ state, kernel, log });
+  const parents = new ParentWatch({ state, kernel, log });
+  const announcements = new Announcements({ state, kernel, log });
+  const modes = new Modes({
+    bridge: new BridgeMode({ kernel, firewall, forwarding, removals }),
+    lan: new LanMode({ state, kernel, hostAccess, parents, removals, log, dockerNetworks: () => world.dockerNetworks }),
+  });
   const endpoints = new Endpoints({
-    ...{ state, kernel, firewall, forwarding, removals, ports, flows, locks, log },
+    ...{ state, modes, firewall, ports, flows, locks, log },
     collect: (endpoint, atLeast) => collector.collect(endpoint, atLeast),
     leasesAt: (network, addresses) => ipam.leasesAt(network, addresses),
   });
   const networks = new Networks({
-    ...{ state, kernel, firewall, forwarding, removals, endpoints, locks, log },
+    ...{ state, modes, endpoints, locks, log },
     attach: (network, subnets) => ipam.attach(network, subnets),
+    hold: (network, addresses) => holdForHost(ipam, network, addresses),
   });
   const reconciler = new Reconciler({
     ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
+    ...{ hostAccess, parents, announcements },
   });
   return {
     world,
@@ -95,6 +106,10 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
     log,
     state,
     locks,
+    modes,
+    hostAccess,
+    parents,
+    announcements,
     firewall,
     removals,
     ports,
@@ -116,53 +131,19 @@ export async function startDriver(world: World, store: Store, clock?: { now: num
 }
 
 /** Ends a process without leaving timers behind. */
-export async function stopDriver({ reconciler, removals, flows }: Driver): Promise<void> {
+export async function stopDriver({ reconciler, removals, flows, announcements }: Driver): Promise<void> {
   await reconciler.stop();
   await flows.idle();
+  await announcements.idle();
   await removals.flush();
-}
-
-/** What the durable records say that there should be, in the form of `World.dump`; `kept` is what was there before tsnet. */
-async function expected({ store }: Driver, kept: World): Promise<object> {
-  const networks = [...(await store.list("network")).values()] as Network[];
-  const endpoints = [...(await store.list("endpoint")).values()] as Endpoint[];
-  const before = kept.dump() as { links: string[]; addresses: string[] };
-  const bridges = networks.flatMap(({ id, bridge, adopted }) =>
-    adopted ? [] : [`${bridge} ${linkAlias("bridge", id)}`],
-  );
-  const pairs = endpoints.flatMap(({ id }) => [
-    `${hostVethName(id)} ${linkAlias("veth", id)}`,
-    `${containerVethName(id)} ${linkAlias("peer", id)}`,
-  ]);
-  const addresses = networks.flatMap(({ bridge, subnets }) =>
-    subnets.flatMap(({ gateway }) => (gateway === null ? [] : [`${bridge} ${gateway}`])),
-  );
-  const ports = new WorldPorts(new Set());
-  for (const endpoint of endpoints) {
-    const network = networks.find(({ id }) => id === endpoint.network);
-    if (network !== undefined) ports.reserve(endpoint.ports.map((mapping) => blockOf(mapping, endpoint, network)));
-  }
-  return {
-    links: [...before.links, ...bridges, ...pairs].toSorted(),
-    doomed: 0,
-    addresses: [...before.addresses, ...addresses].toSorted(),
-    elements: wantedElements({ networks, endpoints, dockerLinks: [] }),
-    ports: ports.list(),
-  };
-}
-
-/** What holds a mapping. */
-function blockOf(mapping: PortMapping, endpoint: Endpoint, network: Network): HostPort {
-  const { protocol, hostAddress: address, hostPort: port, count } = mapping;
-  const { target } = serving(mapping, endpoint, network);
-  return { protocol, address, port, count, target, sources: target === null ? [] : network.publishFrom };
 }
 
 /** The durable records, the memory and the world say the same, and nobody holds a lock. */
 export async function expectAgreement(driver: Driver, kept: World): Promise<void> {
-  const { world, store, state, locks, removals, flows } = driver;
+  const { world, store, state, locks, removals, flows, announcements } = driver;
   await removals.flush();
   await flows.idle();
+  await announcements.idle();
   const dump = world.dump() as { links: string[]; moved: string[] };
   const moved = dump.moved.map((text) => text.split(" ")[0] ?? "");
   const all = [
@@ -170,7 +151,7 @@ export async function expectAgreement(driver: Driver, kept: World): Promise<void
     ...moved.map((name) => `${name} ${world.links.all.find((link) => link.name === name)?.alias}`),
   ];
   expect({ ...dump, links: all.toSorted(), moved: undefined }).to.deep.equal({
-    ...(await expected(driver, kept)),
+    ...(await expectedWorld(driver, kept)),
     moved: undefined,
   });
   expect(Object.fromEntries(await store.list("network"))).to.deep.equal(

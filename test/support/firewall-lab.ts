@@ -9,7 +9,7 @@ import { hostVethName } from "../../src/net/names.ts";
 import { bridgeAddresses } from "../../src/plan/bridge.ts";
 import { wantedElements } from "../../src/plan/firewall.ts";
 import { tableScript } from "../../src/plan/firewall-script.ts";
-import type { Endpoint, Network } from "../../src/plan/network.ts";
+import type { BridgeNetwork, Endpoint } from "../../src/plan/network.ts";
 import { Agent } from "./agent.ts";
 import { ip, snapshot } from "./netns.ts";
 
@@ -44,7 +44,7 @@ export class FirewallLab implements AsyncDisposable {
   readonly #agents = new Map<string, Agent>();
   readonly #bridges: string[] = [];
   readonly #namespaces: string[] = [];
-  readonly #networks: Network[] = [];
+  readonly #networks: BridgeNetwork[] = [];
   readonly #endpoints: Endpoint[] = [];
 
   constructor() {
@@ -72,7 +72,7 @@ export class FirewallLab implements AsyncDisposable {
   }
 
   /** A bridge as the plugin makes it. */
-  addNetwork(network: Network): void {
+  addNetwork(network: BridgeNetwork): void {
     this.#networks.push(network);
     this.#addBridge(network.bridge, bridgeAddresses(network));
     writeFileSync(`/proc/sys/net/ipv4/conf/${network.bridge}/route_localnet`, "1");

@@ -9,7 +9,7 @@ import { closeServer, createApp, listen } from "../../src/api/server.ts";
 import { IpamCheck, type IpamCheckNeeds } from "../../src/driver/ipam/check.ts";
 import { defaultPools } from "../../src/driver/ipam/default-pools.ts";
 import { Ipam } from "../../src/driver/ipam/ipam.ts";
-import type { Endpoint, Network } from "../../src/plan/network.ts";
+import type { BridgeNetwork, Endpoint } from "../../src/plan/network.ts";
 import { EtcdStore } from "../../src/store/etcd-store.ts";
 import { SqliteStore } from "../../src/store/sqlite-store.ts";
 
@@ -29,7 +29,7 @@ const ipam = new Ipam({
 function check(held: readonly string[]): IpamCheck {
   const addresses = new Set(held);
   const state = {
-    network: (id: string) => (id === network ? ({ id, subnets: [] } as unknown as Network) : undefined),
+    network: (id: string) => (id === network ? ({ id, subnets: [] } as unknown as BridgeNetwork) : undefined),
     ...{ networks: () => [].values(), endpoint: () => undefined, endpoints: () => [].values(), removing: new Set() },
     endpointAt: (_: string, address: string) => (addresses.has(address) ? ({} as Endpoint) : undefined),
   } as unknown as IpamCheckNeeds["state"];

@@ -1,11 +1,14 @@
 /** A network's links, made by the code under test in the namespace of this process. */
 import { expect } from "chai";
 import { TsnetError } from "../../src/errors.ts";
-import { apply } from "../../src/kernel/apply.ts";
+import { Addresses } from "../../src/kernel/addresses.ts";
+import { apply, type Targets } from "../../src/kernel/apply.ts";
 import * as forward from "../../src/kernel/forward.ts";
+import { LanLinks } from "../../src/kernel/lan-links.ts";
 import { Links } from "../../src/kernel/links.ts";
 import { Rtnetlink } from "../../src/kernel/netlink/rtnetlink.ts";
-import type { EnsureBridge, EnsureVeth, Op } from "../../src/plan/op.ts";
+import { OwnLinks } from "../../src/kernel/own-links.ts";
+import type { EnsureBridge, EnsureLanLink, EnsureVeth, Op } from "../../src/plan/op.ts";
 import { expectNoLeftovers, ip, ipJson, linkJson } from "./netns.ts";
 
 export const bridge: EnsureBridge = {
@@ -29,11 +32,23 @@ export const veth = (id: number, changes: Partial<EnsureVeth> = {}): EnsureVeth 
   ...changes,
 });
 
+export const lanLink = (id: number, changes: Partial<EnsureLanLink> = {}): EnsureLanLink => ({
+  op: "ensure-lan-link",
+  name: `tsm-${id}`,
+  alias: `tsnet:lan:${id}`,
+  parent: "p0",
+  link: { kind: "macvlan", mode: "bridge" },
+  mac: `02:42:0a:09:00:${id.toString(16).padStart(2, "0")}`,
+  mtuBytes: null,
+  up: false,
+  ...changes,
+});
+
 export const removal = (name: string, alias: string): Op => ({ op: "remove-links", links: [{ name, alias }] });
 
 export interface LinksFixture {
   /** New for each test. */
-  links: Links;
+  own: OwnLinks;
   ensure(...ops: Op[]): Promise<void>;
   /** The error of the operations. Fails if there is none. */
   failure(...ops: Op[]): Promise<TsnetError>;
@@ -42,11 +57,12 @@ export interface LinksFixture {
 /** To be called in a describe: its tests begin and end with loopback alone. */
 export function useLinks(): LinksFixture {
   let rtnetlink: Rtnetlink;
+  let targets: Targets;
   const nft = { run: () => expect.fail("no nft here") };
   const conntrack = { forgetFlows: () => expect.fail("no flows here") };
   const fixture: LinksFixture = {
-    links: undefined as unknown as Links, // set before each test
-    ensure: (...ops) => apply(ops, { links: fixture.links, nft, conntrack, forward }),
+    own: undefined as unknown as OwnLinks, // set before each test
+    ensure: (...ops) => apply(ops, targets),
     failure: async (...ops) => {
       const error = await fixture.ensure(...ops).catch((reason: unknown) => reason);
       expect(error).to.be.instanceOf(TsnetError);
@@ -61,7 +77,10 @@ export function useLinks(): LinksFixture {
   });
   beforeEach(() => {
     rtnetlink = new Rtnetlink();
-    fixture.links = new Links(rtnetlink);
+    const own = new OwnLinks(rtnetlink);
+    fixture.own = own;
+    const makers = { links: new Links(own), lan: new LanLinks(own), addresses: new Addresses(own) };
+    targets = { own, ...makers, nft, conntrack, forward };
   });
   return fixture;
 }

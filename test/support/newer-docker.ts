@@ -64,8 +64,8 @@ const enterScript = `
 /** What is in it, with what the clone's Node is linked with; another list makes another root. */
 const packages = (): string[] => [...testPackages(), "libstdc++6"].toSorted();
 
-/** Where it is, or will be. */
-function rootDirectory(): string {
+/** Where its root file system is, or will be. */
+export function newerDockerRoot(): string {
   const recipe = JSON.stringify([suite, packages(), buildScript]);
   return `${cacheDirectory}/${suite}-${createHash("sha256").update(recipe).digest("hex").slice(0, 12)}`;
 }
@@ -78,7 +78,7 @@ export const enterNewerDocker = (clone: string): string[] => [
   "-ec",
   enterScript,
   "sh",
-  rootDirectory(),
+  newerDockerRoot(),
   clone,
   workDirectory,
 ];
@@ -89,7 +89,7 @@ export const enterNewerDocker = (clone: string): string[] => [
  * @throws Error with what is missing and whose words say so, if it cannot be made
  */
 export async function makeNewerDocker(): Promise<string> {
-  const root = rootDirectory();
+  const root = newerDockerRoot();
   if (!existsSync(root)) await build(root);
   return await versionIn(root);
 }

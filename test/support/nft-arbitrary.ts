@@ -1,6 +1,6 @@
 /** Random elements for every set and map of our table, made from its definitions. */
 import fc from "fast-check";
-import type { Element } from "../../src/plan/firewall.ts";
+import type { Element } from "../../src/plan/elements.ts";
 import { setDefinitions } from "../../src/plan/firewall-rules.ts";
 
 interface Definition {

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { patience } from "./patience.ts";
 
 /** How often a condition is looked at. */
-const intervalMs = 5;
+const intervalMs = 5 * patience;
 
 /**
  * Waits until `check` gives something other than undefined and false, and returns it.
@@ -13,7 +14,7 @@ export async function until<T>(
   deadlineMs: number,
   check: () => Promise<T | undefined | false> | T | undefined | false,
 ): Promise<T> {
-  const end = performance.now() + deadlineMs;
+  const end = performance.now() + deadlineMs * patience;
   let cause: unknown;
   while (performance.now() < end) {
     try {
@@ -25,5 +26,5 @@ export async function until<T>(
     }
     await sleep(intervalMs);
   }
-  throw new Error(`not within ${deadlineMs} ms: ${what}`, cause === undefined ? undefined : { cause });
+  throw new Error(`not within ${deadlineMs * patience} ms: ${what}`, cause === undefined ? undefined : { cause });
 }

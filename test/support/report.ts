@@ -1,14 +1,14 @@
 /** Facts for explanations: a host at 192.0.2.1 whose kernel has what the records want. */
 import type { ExplainFacts } from "../../src/driver/report-origin.ts";
 import { wantedElements } from "../../src/plan/firewall.ts";
-import type { Endpoint, Network } from "../../src/plan/network.ts";
+import type { BridgeNetwork, Endpoint } from "../../src/plan/network.ts";
 import type { Elements, ObservedForward } from "../../src/plan/observed.ts";
 
 const mark = 0x0100_0000;
 
 const mac = "02:00:00:00:00:01";
 const link = (index: number, name: string, kind = "") => ({
-  ...{ index, name, kind, alias: "", mac, mtuBytes: 1500, up: true, master: 0, group: 0 },
+  ...{ index, name, kind, alias: "", mac, mtuBytes: 1500, up: true, master: 0, group: 0, carrier: true, lower: 0 },
 });
 
 /** FORWARD as Docker 28 sets it up, with our rule in its place, and what the user has in DOCKER-USER. */
@@ -21,7 +21,7 @@ export const forwardLines = (userRules: readonly string[] = [], ours = true): st
 ];
 
 export interface FactValues {
-  readonly networks: readonly Network[];
+  readonly networks: readonly BridgeNetwork[];
   readonly endpoints: readonly Endpoint[];
   readonly forward?: ObservedForward;
   /** What the kernel has of our table, from what it should have; undefined for no table. */
@@ -49,14 +49,15 @@ export function factsOf({ networks, endpoints, forward, change = (elements) => e
         ),
       ],
       routes: [
-        { destination: "0.0.0.0/0", link: 2, table: 254, protocol: 3 },
-        { destination: "192.0.2.0/24", link: 2, table: 254, protocol: 2 },
-        { destination: "172.17.0.0/16", link: 3, table: 254, protocol: 2 },
-        { destination: "2001:db8::/64", link: 2, table: 254, protocol: 2 },
+        { destination: "0.0.0.0/0", link: 2, table: 254, protocol: 3, source: "" },
+        { destination: "192.0.2.0/24", link: 2, table: 254, protocol: 2, source: "" },
+        { destination: "172.17.0.0/16", link: 3, table: 254, protocol: 2, source: "" },
+        { destination: "2001:db8::/64", link: 2, table: 254, protocol: 2, source: "" },
         ...networks.flatMap(({ subnets }, index) =>
-          subnets.map(({ pool }) => ({ destination: pool, link: 10 + index, table: 254, protocol: 2 })),
+          subnets.map(({ pool }) => ({ destination: pool, link: 10 + index, table: 254, protocol: 2, source: "" })),
         ),
       ],
+      neighbors: [],
     },
     mark,
   };

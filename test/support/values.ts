@@ -1,7 +1,8 @@
 /** Requests and records for tests: complete ones, of which a test names only what matters to it. */
 
-import type { Endpoint, Network, PortMapping } from "../../src/plan/network.ts";
-import { type NetworkRequest, planNetwork, type RequestedSubnet } from "../../src/plan/network-request.ts";
+import { planLanNetwork } from "../../src/plan/lan-request.ts";
+import type { BridgeNetwork, Endpoint, LanNetwork, PortMapping } from "../../src/plan/network.ts";
+import { type NetworkRequest, planBridgeNetwork, type RequestedSubnet } from "../../src/plan/network-request.ts";
 import type { PortBinding } from "../../src/plan/ports.ts";
 
 /** A 64-digit ID of Docker's that begins with the given digits. */
@@ -30,10 +31,32 @@ export const networkRequest = (values: Partial<NetworkRequest> = {}): NetworkReq
 /** A second family for a request. */
 export const ipv6 = [requestedSubnet("fd00:18::/64", "fd00:18::1/64")];
 
-export const networkOf = (values: Partial<NetworkRequest> = {}): Network => ({
-  ...planNetwork(networkRequest(values)).network,
+export const networkOf = (values: Partial<NetworkRequest> = {}): BridgeNetwork => ({
+  ...planBridgeNetwork(networkRequest(values)).network,
   ready: true,
 });
+
+/** A request for a network with the parent eth0. */
+export const lanRequest = (
+  mode: LanNetwork["mode"],
+  options: Readonly<Record<string, string>> = {},
+  values: Partial<NetworkRequest> = {},
+): NetworkRequest =>
+  networkRequest({
+    options: { mode, parent: "eth0", ...options },
+    ipv4: [requestedSubnet("192.168.1.0/24", "192.168.1.1/24")],
+    ...values,
+  });
+
+export const macvlanOf = (
+  options: Readonly<Record<string, string>> = {},
+  values: Partial<NetworkRequest> = {},
+): LanNetwork => ({ ...planLanNetwork("macvlan", lanRequest("macvlan", options, values)).network, ready: true });
+
+export const ipvlanOf = (
+  options: Readonly<Record<string, string>> = {},
+  values: Partial<NetworkRequest> = {},
+): LanNetwork => ({ ...planLanNetwork("ipvlan", lanRequest("ipvlan", options, values)).network, ready: true });
 
 export const endpointOf = (values: Partial<Endpoint> = {}): Endpoint => ({
   id: idOf("e1"),

@@ -1,5 +1,11 @@
 /** The interface Kernel on a world: what src/plan/op.ts says of each operation, and the kernel's refusals. */
-import type { Kernel, KernelChange } from "../../src/driver/kernel.ts";
+import type {
+  AddressAnnouncement,
+  AddressHolder,
+  AddressProbe,
+  Kernel,
+  KernelChange,
+} from "../../src/driver/kernel.ts";
 import { TsnetError } from "../../src/errors.ts";
 import type {
   EnsureBridge,
@@ -13,6 +19,7 @@ import type {
 import { removedGroup } from "../../src/plan/reconcile.ts";
 import type { Faults } from "./faults.ts";
 import type { World, WorldFlow } from "./world.ts";
+import { lanExecutors } from "./world-lan.ts";
 import { kernelError } from "./world-links.ts";
 
 /** A process's way into the world: two threads, one of them for ports; each does one call after the other. */
@@ -28,15 +35,17 @@ export function openKernel(
     apply: (ops) => (ops.every(({ op }) => op === "forget-flows") ? aside : inTurn)(() => applyAll(world, faults, ops)),
     observe: (routes) => observe("links", () => world.links.snapshot(routes)),
     observeRouted: () => observe("routed", () => world.links.routed()),
+    observeAddresses: () => observe("addresses", () => world.links.addresses),
     observeLink: (name) =>
       observe("link", () => {
         const link = world.links.find(name);
         return link && world.links.observe(link);
       }),
-    observeFirewall: () => observe("firewall", () => world.nft.observe()),
+    observeFirewall: (table) => observe("firewall", () => world.nft.observe(table)),
     observeForward: () => observe("forward", () => world.forward),
     observeEphemeralPorts: () => observe("ephemeral ports", () => world.ephemeral),
     observeSandboxes: (paths) => observe("sandboxes", () => paths.filter((path) => world.sandboxes.has(path))),
+    observeSandboxLinks: (paths) => observe("sandbox links", () => paths.map((path) => world.linksIn(path))),
     observeReservedPorts: () => observe("reserved ports", () => world.reserved),
     observeCounters: () =>
       observe("counters", () => ({ elements: world.nft.counters(), proxied: world.ports.proxied() })),
@@ -48,6 +57,14 @@ export function openKernel(
           for (const link of world.links.all.filter(({ group }) => group === removedGroup)) world.links.remove(link);
         }),
       ),
+    probeAddresses: (probe) => faults.run("probe-addresses", () => probeAddresses(world, probe)),
+    announceAddresses: (announcement) => faults.run("announce-addresses", () => announceAddresses(world, announcement)),
+    follow: (names) =>
+      inTurn(() =>
+        faults.run("follow", () => {
+          world.followed = new Set(names);
+        }),
+      ),
     watch,
   };
 }
@@ -57,6 +74,24 @@ const aside = <T>(work: () => Promise<T>): Promise<T> => work();
 
 async function applyAll(world: World, faults: Faults, ops: readonly Op[]): Promise<void> {
   for (const op of ops) await faults.run(op.op, () => applyOp(world, op));
+}
+
+/** Who has one of the addresses. Both links must be up. */
+function probeAddresses({ links, strangers }: World, { link, alsoOn, addresses }: AddressProbe): AddressHolder[] {
+  for (const name of alsoOn === null ? [link] : [link, alsoOn]) {
+    if (!links.require(name).up) throw kernelError("ENETDOWN", `probe-addresses ${name}`);
+  }
+  const holders = addresses.map((address) => ({ address, mac: strangers.get(address) ?? "" }));
+  return holders.filter(({ mac }) => mac !== "").slice(0, 1);
+}
+
+/** The segment hears of a link that is in the sandbox; one that is not will not come within 5 s. */
+function announceAddresses({ links, announcements }: World, announcement: AddressAnnouncement): boolean {
+  const isThere = links.all.some(
+    ({ alias, namespace }) => alias === announcement.alias && namespace === announcement.sandbox,
+  );
+  if (isThere) announcements.push(announcement);
+  return isThere;
 }
 
 /** What does its calls one after the other. */
@@ -85,6 +120,7 @@ const executors: Executors = {
     if (found !== undefined) links.removeAddress(found, address);
   },
   "ensure-route": ensureRoute,
+  ...lanExecutors,
   "remove-links": removeLinks,
   "set-sysctl": setSysctl,
   "run-nft": ({ nft }, { script }) => nft.run(script),
@@ -135,9 +171,9 @@ function ensurePort({ links }: World, { name, master, hairpin }: EnsurePort): vo
 
 function ensureRoute({ links }: World, { link: linkName, destination, source }: EnsureRoute): void {
   const link = links.require(linkName);
-  const isHeld = links.addresses.some(({ address }) => address.split("/")[0] === source);
+  const isHeld = source === null || links.addresses.some(({ address }) => address.split("/")[0] === source);
   if (!isHeld) throw kernelError("EINVAL", `ensure-route ${destination}: src ${source}`);
-  links.addRoute(link, destination);
+  links.addRoute(link, destination, source ?? "");
 }
 
 function removeLinks({ links }: World, op: RemoveLinks): void {
@@ -145,7 +181,13 @@ function removeLinks({ links }: World, op: RemoveLinks): void {
     const link = links.find(name);
     if (link === undefined) continue;
     if (link.alias !== alias) throw new TsnetError("conflict", `remove-links ${name}: belongs to ${link.alias}`);
-    Object.assign(link, { name: `tsd-${link.index}`, group: removedGroup, up: false, master: 0 });
+    Object.assign(link, {
+      name: `tsd-${link.index}`,
+      group: removedGroup,
+      lower: 0,
+      up: false,
+      master: 0,
+    });
     links.dropRoutes(link);
   }
 }

@@ -5,9 +5,12 @@ import type {
   Observed,
   ObservedAddress,
   ObservedLink,
+  ObservedNeighbor,
   ObservedRoute,
   ObservedRoutes,
 } from "../../src/plan/observed.ts";
+
+import type { RestoreLanLink } from "../../src/plan/op.ts";
 
 /** A link as the world keeps it. */
 export interface WorldLink {
@@ -26,6 +29,13 @@ export interface WorldLink {
   namespace: string;
   /** Index of the other end of a pair; 0 for none. */
   peer: number;
+  /** Index of the link that it is on; 0 for none. */
+  lower: number;
+  vlanId?: number;
+  /** Mode of a macvlan or ipvlan link. */
+  lanMode?: string;
+  /** What it has in a sandbox, if it was restored there. */
+  restored?: Pick<RestoreLanLink, "addresses" | "gateways" | "onLink">;
 }
 
 /** The kernel's refusal. */
@@ -36,6 +46,7 @@ export class WorldLinks {
   all: WorldLink[] = [];
   addresses: ObservedAddress[] = [];
   routes: ObservedRoute[] = [];
+  neighbors: ObservedNeighbor[] = [];
   #nextIndex = 1;
 
   constructor() {
@@ -52,7 +63,15 @@ export class WorldLinks {
       mtuBytes: 1500,
       up: false,
     };
-    const ports = { master: 0, group: 0, hairpin: false, nfCall: false, namespace: "", peer: 0 };
+    const ports = {
+      master: 0,
+      group: 0,
+      lower: 0,
+      hairpin: false,
+      nfCall: false,
+      namespace: "",
+      peer: 0,
+    };
     const link = { index, name, kind, ...defaults, ...ports, ...values };
     this.all.push(link);
     return link;
@@ -73,9 +92,17 @@ export class WorldLinks {
     return this.all.find((link) => link.index === index)?.name ?? `#${index}`;
   }
 
+  /** A link, the other end of a pair, and all that is on them, in any namespace. */
+  withAllOn(link: WorldLink): WorldLink[] {
+    const pair = this.all.filter(({ index }) => index === link.index || index === link.peer);
+    const on = this.all.filter(({ lower }) => pair.some(({ index }) => index === lower));
+    return [...pair, ...on.flatMap((one) => this.withAllOn(one))];
+  }
+
   /** Removes a link with all that hangs on it, and the other end of a pair. */
   remove(link: WorldLink): void {
-    const gone = [link.index, link.peer].filter((index) => index !== 0);
+    const gone = this.withAllOn(link).map(({ index }) => index);
+    this.neighbors = this.neighbors.filter((one) => !gone.includes(one.link));
     this.all = this.all.filter(({ index }) => !gone.includes(index));
     for (const other of this.all) if (gone.includes(other.master)) other.master = 0;
     this.addresses = this.addresses.filter((address) => !gone.includes(address.link));
@@ -90,10 +117,10 @@ export class WorldLinks {
     if (link.up) this.addRoute(link, subnet.text);
   }
 
-  addRoute(link: WorldLink, destination: string): void {
+  addRoute(link: WorldLink, destination: string, source = ""): void {
     if (!link.up) throw kernelError("ENETDOWN", `route ${destination} dev ${link.name}`);
-    if (this.routes.some((route) => route.link === link.index && route.destination === destination)) return;
-    this.routes.push({ destination, link: link.index, table: 254, protocol: 2 });
+    this.routes = this.routes.filter((route) => route.link !== link.index || route.destination !== destination);
+    this.routes.push({ destination, link: link.index, table: 254, protocol: 2, source });
   }
 
   removeAddress(link: WorldLink, address: string): void {
@@ -108,10 +135,26 @@ export class WorldLinks {
   }
 
   observe(link: WorldLink): ObservedLink {
-    const { index, name, kind, alias, mac, mtuBytes, up, master, group } = link;
+    const { index, name, kind, alias, mac, mtuBytes, up, master, group, lower, vlanId } = link;
     const ofKind = kind === "bridge" ? { nfCall: link.nfCall } : {};
+    const ofVlan = vlanId === undefined ? {} : { vlanId };
     const ofPort = master === 0 ? {} : { hairpin: link.hairpin };
-    return { index, name, kind, alias, mac, mtuBytes, up, master, group, ...ofKind, ...ofPort };
+    return {
+      index,
+      name,
+      kind,
+      alias,
+      mac,
+      mtuBytes,
+      up,
+      master,
+      group,
+      carrier: up,
+      lower,
+      ...ofVlan,
+      ...ofKind,
+      ...ofPort,
+    };
   }
 
   routed(): string {
@@ -122,10 +165,11 @@ export class WorldLinks {
     return [...routes, ...addresses].join("\n");
   }
 
-  snapshot(routes: ObservedRoutes = "of bridges"): Observed {
+  snapshot(routes: ObservedRoutes = "of bridges and shims"): Observed {
     const links = this.all.filter(({ namespace }) => namespace === "").map((link) => this.observe(link));
-    const isBridge = (index: number): boolean => links.some((link) => link.index === index && link.kind === "bridge");
-    const wanted = this.routes.filter(({ link }) => routes === "all" || isBridge(link));
-    return { links, addresses: [...this.addresses], routes: wanted };
+    const isMeant = (index: number): boolean =>
+      links.some((link) => link.index === index && (link.kind === "bridge" || link.alias.startsWith("tsnet:shim:")));
+    const wanted = this.routes.filter(({ link }) => routes === "all" || isMeant(link));
+    return { links, addresses: [...this.addresses], routes: wanted, neighbors: [...this.neighbors] };
   }
 }

@@ -1,10 +1,11 @@
 /**
- * The table inet tsnet in memory: it interprets the scripts of plan/firewall.ts, and nothing else of nft's language. What nft
+ * The tables of tsnet in memory: it interprets the scripts of plan/nft-script.ts, and nothing else of nft's language. What nft
  * refuses is refused with nft's errno; any text that is not exactly of the grammar is EINVAL, so that nothing gets in unparsed.
  */
 import { isIP } from "node:net";
 import { TsnetError } from "../../src/errors.ts";
 import { type Cidr, overlaps, parseHostAddress } from "../../src/net/cidr.ts";
+import type { TableName } from "../../src/plan/nft-script.ts";
 import type { ElementCounters, ObservedCounter, ObservedFirewall } from "../../src/plan/observed.ts";
 
 interface NftSet {
@@ -26,19 +27,21 @@ const refuse = (errno: string, message: string): never => {
   throw new TsnetError("kernel", `run-nft: ${message}`, { errno });
 };
 
-/** An nft ruleset that knows one table. */
+type Tables = ReadonlyMap<string, NftTable>;
+
+/** An nft ruleset that knows tsnet's tables. */
 export class WorldNft {
-  #table: NftTable | undefined;
+  #tables: Tables = new Map();
   /** What has passed, by set and key; an element that is removed loses it. */
   #passed = new Map<string, ObservedCounter>();
 
   /** One transaction: all of it or nothing. */
   run(script: string): void {
     const commands = splitCommands(script);
-    this.#table = commands.reduce<NftTable | undefined>(execute, this.#table);
+    this.#tables = commands.reduce(execute, this.#tables);
     const isThere = (name: string): boolean => {
       const [set = "", key = ""] = name.split(": ");
-      return this.#table?.sets.get(set)?.elements.has(key) ?? false;
+      return this.#tables.get(counted)?.sets.get(set)?.elements.has(key) ?? false;
     };
     this.#passed = new Map([...this.#passed].filter(([name]) => isThere(name)));
   }
@@ -51,7 +54,9 @@ export class WorldNft {
   }
 
   counters(): ElementCounters {
-    const counting = [...(this.#table?.sets ?? [])].filter(([, set]) => set.isCounting && set.elements.size > 0);
+    const counting = [...(this.#tables.get(counted)?.sets ?? [])].filter(
+      ([, set]) => set.isCounting && set.elements.size > 0,
+    );
     return Object.fromEntries(
       counting.map(([name, { elements }]) => [
         name,
@@ -62,17 +67,19 @@ export class WorldNft {
 
   /** As `nft flush ruleset` by somebody else. */
   flush(): void {
-    this.#table = undefined;
+    this.#tables = new Map();
   }
 
   /** Somebody else changes a rule. */
-  changeSkeleton(text: string): void {
-    if (this.#table !== undefined) this.#table = { ...this.#table, skeleton: this.#table.skeleton + text };
+  changeSkeleton(text: string, name: TableName = counted): void {
+    const table = this.#tables.get(name);
+    if (table) this.#tables = new Map(this.#tables).set(name, { ...table, skeleton: table.skeleton + text });
   }
 
-  observe(): ObservedFirewall | undefined {
-    if (this.#table === undefined) return undefined;
-    const { skeleton, sets } = this.#table;
+  observe(name: TableName = counted): ObservedFirewall | undefined {
+    const table = this.#tables.get(name);
+    if (table === undefined) return undefined;
+    const { skeleton, sets } = table;
     const filled = [...sets].filter(([, { elements }]) => elements.size > 0);
     return {
       skeleton,
@@ -80,6 +87,9 @@ export class WorldNft {
     };
   }
 }
+
+/** The table whose elements count packets. */
+const counted: TableName = "inet tsnet";
 
 const noPackets: ObservedCounter = { packets: 0, bytes: 0 };
 
@@ -91,18 +101,31 @@ const toRecord = (elements: ReadonlyMap<string, string>): Record<string, string>
 
 /** A command a line; a table's block goes from its first line to the brace that stands alone. */
 function splitCommands(script: string): string[] {
-  return [...script.matchAll(/table inet tsnet \{\n[\s\S]*?\n\}\n|[^\n]*\n?/g)]
+  return [...script.matchAll(/table (?:inet|arp) tsnet \{\n[\s\S]*?\n\}\n|[^\n]*\n?/g)]
     .map(([text]) => text.trimEnd())
     .filter(Boolean);
 }
 
-function execute(table: NftTable | undefined, command: string): NftTable | undefined {
-  if (command === "add table inet tsnet") return table ?? { skeleton: "", chains: new Set(), sets: new Map() };
-  if (command === "delete table inet tsnet") return table && undefined;
-  if (command.startsWith("table inet tsnet {\n")) return parseTable(command);
-  const match = /^(add|delete) element inet tsnet (\w+) \{ (.+) \}$/.exec(command);
-  if (match === null) return refuse("EINVAL", `syntax error in: ${command}`);
-  const [, verb, name = "", list = ""] = match;
+function execute(tables: Tables, command: string): Tables {
+  const [, verb = "", name = "", rest = ""] =
+    /^(\w*?) ?(?:table |element )((?:inet|arp) tsnet)(.*)$/s.exec(command) ?? [];
+  const table = tables.get(name);
+  const changed = new Map(tables);
+  if (command === `add table ${name}`) {
+    return changed.set(name, table ?? { skeleton: "", chains: new Set(), sets: new Map() });
+  }
+  if (command === `delete table ${name}`) {
+    if (!changed.delete(name)) refuse("ENOENT", `No such file or directory in: ${command}`);
+    return changed;
+  }
+  if (command.startsWith(`table ${name} {\n`)) return changed.set(name, parseTable(command));
+  return changed.set(name, changeElements(table, command, verb, rest));
+}
+
+function changeElements(table: NftTable | undefined, command: string, verb: string, rest: string): NftTable {
+  const match = /^ (\w+) \{ (.+) \}$/.exec(rest);
+  if (match === null || !/^(add|delete) element /.test(command)) return refuse("EINVAL", `syntax error in: ${command}`);
+  const [, name = "", list = ""] = match;
   const set = table?.sets.get(name);
   if (table === undefined || set === undefined) return refuse("ENOENT", `No such file or directory in: ${command}`);
   const elements = new Map(set.elements);

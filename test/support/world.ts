@@ -3,12 +3,13 @@
  * state and refuses as the kernel does; it records no calls. A process of tsnet is opened on it, may fail at any step or die,
  * and the world goes on.
  */
-import type { Kernel, KernelChange } from "../../src/driver/kernel.ts";
+import type { AddressAnnouncement, Kernel, KernelChange } from "../../src/driver/kernel.ts";
+import type { DockerNetwork } from "../../src/plan/docker-network.ts";
 import type { ObservedForward, ObservedLink } from "../../src/plan/observed.ts";
 import { removedGroup } from "../../src/plan/reconcile.ts";
 import { Faults } from "./faults.ts";
 import { openKernel } from "./world-kernel.ts";
-import { WorldLinks } from "./world-links.ts";
+import { type WorldLink, WorldLinks } from "./world-links.ts";
 import { WorldNft } from "./world-nft.ts";
 import { WorldPorts } from "./world-ports.ts";
 
@@ -33,11 +34,19 @@ export class World {
     ["net/ipv6/conf/default/forwarding", "0"],
     ["net/ipv6/conf/all/forwarding", "0"],
   ]);
+  /** Links of which the process wants to know. */
+  followed: ReadonlySet<string> = new Set();
+  /** Docker's networks, as far as the process can ask for them. */
+  dockerNetworks: readonly DockerNetwork[] | null = null;
   udpFlows: WorldFlow[] = [];
   ephemeral = { first: 32768, last: 32771 };
   /** What the host keeps out of the range of ephemeral ports. */
   reserved: { first: number; last: number }[] = [];
   forward: ObservedForward = {};
+  /** MAC addresses of others on the segments, by the addresses that they have. */
+  readonly strangers = new Map<string, string>();
+  /** What the segments were told. */
+  readonly announcements: AddressAnnouncement[] = [];
   #watcher: (change: KernelChange) => void = () => {};
   #process: Faults | undefined;
 
@@ -67,12 +76,20 @@ export class World {
     this.#watcher(change);
   }
 
+  /** A link comes, and not by our hand. */
+  addLink(name: string, kind: string, values: Partial<WorldLink> = {}): WorldLink {
+    const link = this.links.add(name, kind, values);
+    this.#reportLink(this.links.observe(link), false);
+    return link;
+  }
+
   /** A link goes, and not by our hand. */
   removeLink(name: string): void {
     const link = this.links.require(name);
-    const observed = this.links.observe(link);
+    const gone = this.links.withAllOn(link).filter(({ namespace }) => namespace === "");
+    const observed = gone.map((one) => this.links.observe(one));
     this.links.remove(link);
-    this.report({ what: "link", removed: true, link: observed });
+    for (const one of observed) this.#reportLink(one, true);
   }
 
   /** A link was changed, and not by our hand. */
@@ -80,13 +97,29 @@ export class World {
     const link = this.links.require(name);
     Object.assign(link, change);
     if (change.up === false) this.links.dropRoutes(link);
-    this.report({ what: "link", removed: false, link: this.links.observe(link) });
+    this.#reportLink(this.links.observe(link), false);
+  }
+
+  /** Only what concerns the process: see KernelChange. */
+  #reportLink(link: ObservedLink, removed: boolean): void {
+    const isOurs = link.kind === "bridge" || link.alias.startsWith("tsnet:");
+    if (isOurs || this.followed.has(link.name)) this.report({ what: "link", removed, link });
+  }
+
+  /** The links of ours in a sandbox; null if there is no such sandbox. */
+  linksIn(path: string): ObservedLink[] | null {
+    if (!this.sandboxes.has(path)) return null;
+    const there = this.links.all.filter(({ namespace, alias }) => namespace === path && alias.startsWith("tsnet:"));
+    return there.map((link) => this.links.observe(link));
   }
 
   /** dockerd moves a container's end into its namespace. */
   moveIntoSandbox(name: string, sandbox: string): void {
     this.sandboxes.add(sandbox);
-    this.links.require(name).namespace = sandbox;
+    const link = this.links.require(name);
+    const observed = this.links.observe(link);
+    Object.assign(link, { namespace: sandbox, up: true });
+    this.#reportLink(observed, true);
   }
 
   /** dockerd moves it back, with its old name. */

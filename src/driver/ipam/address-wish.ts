@@ -21,14 +21,16 @@ export interface ParsedAddressRequest {
   readonly isGateway: boolean;
   /** See Lease. */
   readonly identity: string | null;
+  /** What it is for, where that is known. */
+  readonly role: "host" | undefined;
 }
 
 /** @throws TsnetError "invalid" if the address is none */
-export function parseAddressRequest({ address, options }: AddressRequest): ParsedAddressRequest {
+export function parseAddressRequest({ address, options, role }: AddressRequest): ParsedAddressRequest {
   const ip = address === "" ? undefined : parseIp(address);
   const isGateway = options["RequestAddressType"] === "com.docker.network.gateway";
   const serial = ip === undefined && options[serialOption] === "true";
-  return { ip, serial, isGateway, identity: isGateway ? null : identityOf(options) };
+  return { ip, serial, isGateway, identity: isGateway ? null : identityOf(options), role };
 }
 
 function identityOf(options: Readonly<Record<string, string>>): string | null {
@@ -41,7 +43,8 @@ function identityOf(options: Readonly<Record<string, string>>): string | null {
  * What an address is for. Docker says that of gateways only; auxiliary addresses are those that it names before there is a
  * network. Swarm has none, and names the addresses of all tasks again when its leader changes.
  */
-export function roleOf({ ip, isGateway, identity }: ParsedAddressRequest, pool: Pool): LeaseRole {
+export function roleOf({ ip, isGateway, identity, role }: ParsedAddressRequest, pool: Pool): LeaseRole {
+  if (role !== undefined) return role;
   if (isGateway) return "gateway";
   const isEarly = pool.network === null && pool.subnet.addressSpace !== addressSpaces.global;
   return ip !== undefined && identity === null && isEarly ? "auxiliary" : "endpoint";

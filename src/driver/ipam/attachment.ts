@@ -32,7 +32,8 @@ export function correctedRoles(pool: Pool, { gateway, auxiliary }: AttachedSubne
   const corrected = new Map<bigint, Lease>();
   for (const [offset, lease] of pool.entries()) {
     const role = roles.get(offset) ?? "endpoint";
-    if (lease.restsUntilMs === null && lease.role !== role) corrected.set(offset, { ...lease, role });
+    const isKnown = lease.role === role || lease.role === "host";
+    if (lease.restsUntilMs === null && !isKnown) corrected.set(offset, { ...lease, role });
   }
   return corrected;
 }

@@ -10,6 +10,8 @@ export interface AddressRequest {
   /** "172.18.0.2"; "" for a free one. */
   readonly address: string;
   readonly options: Readonly<Record<string, string>>;
+  /** What it is for, where tsnet asks for it itself. */
+  readonly role?: "host";
 }
 
 /** A subnet of a network that was created, as CreateNetwork tells it. */

@@ -219,7 +219,9 @@ function* missingGateways(
   { ipam, state }: Compared,
 ): Generator<Suspicion | undefined> {
   if (state.removing.has(network.id)) return;
-  for (const { pool: subnet, gateway } of network.subnets) {
+  for (const each of network.subnets) {
+    const subnet = each.pool;
+    const gateway = "gateway" in each ? each.gateway : each.defaultGateway;
     const pool = attached.get(`${network.id} ${subnet}`);
     if (gateway === null || pool === undefined || ipam.leasesAt(network.id, [gateway]).length > 0) continue;
     yield missing(pool, gateway, `the gateway of network ${network.id.slice(0, 12)} is not held`);

@@ -48,6 +48,7 @@ export function largestHolders(pools: readonly Holders[]): string {
 function keyOf({ role, identity, hosts }: Lease): string {
   if (role === "gateway") return "gateway";
   if (role === "auxiliary") return "auxiliary addresses";
+  if (role === "host") return "hosts";
   if (hosts[0] !== undefined) return `host ${hosts[0]}`;
   if (identity === null || !identity.startsWith("name:")) return "containers without a name";
   const group = identity.replace(ordinal, "");
@@ -59,6 +60,10 @@ export function holderOf({ role, identity, hosts }: Lease): string {
   const host = hosts.length > 0 ? ` of host ${hosts.join(", ")}` : "";
   if (role === "gateway") return `the gateway${host}`;
   if (role === "auxiliary") return `an auxiliary address${host}`;
+  if (role === "host")
+    return hosts.length > 0
+      ? `host ${hosts.join(", ")} itself (tsnet.host_address)`
+      : "the host itself (tsnet.host_address)";
   if (identity === null) return `a container${host}`;
   return `container ${identity.replace(/^name:/, "").replace(/^mac:/, "with MAC address ")}${host}`;
 }

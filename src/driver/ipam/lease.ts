@@ -1,7 +1,11 @@
 /** Who has an address of a pool, and since when. */
 
-/** What an address is for. Docker asks for a network's own addresses, and for those that nobody shall get, like for any other. */
-export type LeaseRole = "endpoint" | "gateway" | "auxiliary";
+/**
+ * What an address is for. Docker asks for a network's own addresses, and for those that nobody shall get, like for any other.
+ * "host": this host's own in the network (tsnet.host_address), which tsnet asks for itself.
+ */
+export const leaseRoles = ["endpoint", "gateway", "auxiliary", "host"] as const;
+export type LeaseRole = (typeof leaseRoles)[number];
 
 /** An address that is given out, or was and rests. */
 export interface Lease {

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { parseCidr, parseIp } from "../../net/cidr.ts";
 import { parseRecord, textFor } from "../parse-record.ts";
 import type { RecordChange } from "../records.ts";
-import type { Lease } from "./lease.ts";
+import { type Lease, leaseRoles } from "./lease.ts";
 import type { Pool } from "./pool.ts";
 import { defaultPoolOptions } from "./pool-options.ts";
 
@@ -42,7 +42,7 @@ const leaseShape = z.object({
   address: textFor(parseIp),
   // What follows is a Lease. An empty grant is that of nobody.
   grant: z.string().default(""),
-  role: z.enum(["endpoint", "gateway", "auxiliary"]).default("endpoint"),
+  role: z.enum(leaseRoles).default("endpoint"),
   identity: z.string().nullable().default(null),
   sinceMs: time.default(0),
   hosts: z.array(z.string()).readonly().default([]),
@@ -68,7 +68,7 @@ function isUsual(value: unknown): value is LeaseRecord {
     typeof address === "string" &&
     isAddress(address) &&
     typeof grant === "string" &&
-    (role === "endpoint" || role === "gateway" || role === "auxiliary") &&
+    (leaseRoles as readonly unknown[]).includes(role) &&
     (identity === null || typeof identity === "string") &&
     isTime(sinceMs) &&
     (restsUntilMs === null || isTime(restsUntilMs)) &&

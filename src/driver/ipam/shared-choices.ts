@@ -103,8 +103,8 @@ export class SharedChoices {
   /** Hosts have gateways and auxiliary addresses together, each host once. */
   #joined(pool: Pool, offset: bigint, lease: Lease, role: Lease["role"]): Choice | undefined {
     const { hostId } = this.#needs;
-    if (role === "endpoint" || role !== lease.role || this.#isGlobal(pool) || lease.hosts.includes(hostId))
-      return undefined;
+    const isCommon = role === "gateway" || role === "auxiliary";
+    if (!isCommon || role !== lease.role || this.#isGlobal(pool) || lease.hosts.includes(hostId)) return undefined;
     return { pool, offset, lease: { ...lease, hosts: [...lease.hosts, hostId] } };
   }
 

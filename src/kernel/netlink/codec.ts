@@ -12,6 +12,8 @@ export interface Message {
   readonly type: number;
   readonly flags: number;
   readonly sequence: number;
+  /** Of what brought it about: the port ID of a socket, or 0 for the kernel. */
+  readonly portId: number;
   readonly payload: Buffer;
 }
 
@@ -39,6 +41,13 @@ export const align = (length: number): number => (length + 3) & ~3;
 
 /** The value of an attribute with one byte. */
 export const u8 = (value: number): Uint8Array => Uint8Array.of(value);
+
+/** The value of an attribute with two bytes, in the host's order. */
+export function u16(value: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(2);
+  bytes.writeUInt16LE(value);
+  return bytes;
+}
 
 /** The value of an attribute with four bytes, in the host's order. */
 export function u32(value: number): Uint8Array {
@@ -106,6 +115,7 @@ export function decodeMessages(datagram: Buffer): Message[] {
       type: datagram.readUInt16LE(at + 4),
       flags: datagram.readUInt16LE(at + 6),
       sequence: datagram.readUInt32LE(at + 8),
+      portId: datagram.readUInt32LE(at + 12),
       payload: datagram.subarray(at + messageHeaderBytes, at + length),
     });
     at += align(length);
@@ -179,11 +189,12 @@ export function readNested(attributes: Attributes, type: number): Attributes {
   return bytes ? decodeAttributes(bytes) : new Map();
 }
 
-/** A number of 1 or 4 bytes; 0 if the attribute is not there. */
+/** A number of 1, 2 or 4 bytes; 0 if the attribute is not there. */
 export function readNumber(attributes: Attributes, type: number): number {
   const bytes = attributes.get(type);
   if (!bytes) return 0;
-  return bytes.length >= 4 ? bytes.readUInt32LE() : bytes.readUInt8();
+  if (bytes.length >= 4) return bytes.readUInt32LE();
+  return bytes.length >= 2 ? bytes.readUInt16LE() : bytes.readUInt8();
 }
 
 /** A text up to its zero byte; "" if the attribute is not there. */

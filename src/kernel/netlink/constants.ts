@@ -27,6 +27,7 @@ export const nlmsgerrAttr = { message: 1 } as const;
 export const netlinkOption = {
   level: 270,
   addMembership: 1,
+  dropMembership: 2,
   capAck: 10,
   extAck: 11,
   strictCheck: 12,
@@ -46,6 +47,9 @@ export const rtm = {
   newRoute: 24,
   delRoute: 25,
   getRoute: 26,
+  newNeigh: 28,
+  delNeigh: 29,
+  getNeigh: 30,
 } as const;
 
 /** The header's names, for messages. */
@@ -59,10 +63,13 @@ export const rtmNames: Readonly<Record<number, string>> = {
   [rtm.newRoute]: "RTM_NEWROUTE",
   [rtm.delRoute]: "RTM_DELROUTE",
   [rtm.getRoute]: "RTM_GETROUTE",
+  [rtm.newNeigh]: "RTM_NEWNEIGH",
+  [rtm.delNeigh]: "RTM_DELNEIGH",
+  [rtm.getNeigh]: "RTM_GETNEIGH",
 };
 
 /** RTNLGRP_…: multicast groups. */
-export const rtnlgrp = { link: 1, ipv4IfAddr: 5, ipv4Route: 7, ipv6IfAddr: 9, ipv6Route: 11 } as const;
+export const rtnlgrp = { link: 1, neighbor: 3, ipv4IfAddr: 5, ipv4Route: 7, ipv6IfAddr: 9, ipv6Route: 11 } as const;
 
 /** IFLA_… of include/uapi/linux/if_link.h */
 export const ifla = {
@@ -75,6 +82,7 @@ export const ifla = {
   ifAlias: 20,
   afSpec: 26,
   group: 27,
+  netNsFd: 28,
   extMask: 29,
   numTxQueues: 31,
   numRxQueues: 32,
@@ -90,6 +98,18 @@ export const iflaBr = { nfCallIptables: 36, nfCallIp6tables: 37 } as const;
 /** IFLA_BRPORT_…, inside IFLA_INFO_SLAVE_DATA of a bridge port. `mode` is the hairpin flag. */
 export const iflaBrport = { mode: 4 } as const;
 
+/** IFLA_VLAN_…, inside IFLA_INFO_DATA of a vlan. */
+export const iflaVlan = { id: 1 } as const;
+
+/** IFLA_MACVLAN_…, inside IFLA_INFO_DATA of a macvlan link, and MACVLAN_MODE_… by the words of ip-link(8). */
+export const iflaMacvlan = { mode: 1 } as const;
+export const macvlanModes = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
+
+/** IFLA_IPVLAN_…, inside IFLA_INFO_DATA of an ipvlan link, IPVLAN_MODE_… and IPVLAN_F_… by the words of ip-link(8). */
+export const iflaIpvlan = { mode: 1, flags: 2 } as const;
+export const ipvlanModes = { l2: 0, l3: 1, l3s: 2 } as const;
+export const ipvlanFlags = { bridge: 0, private: 1, vepa: 2 } as const;
+
 /** VETH_INFO_PEER of include/uapi/linux/veth.h: a struct ifinfomsg and attributes. */
 export const vethInfoPeer = 1;
 
@@ -99,24 +119,28 @@ export const iflaInet6 = { addrGenMode: 8, none: 1 } as const;
 /** RTEXT_FILTER_SKIP_STATS */
 export const skipStats = 1 << 3;
 
-/** IFF_UP of include/uapi/linux/if.h */
+/** IFF_UP and IFF_LOWER_UP of include/uapi/linux/if.h */
 export const iffUp = 1;
+export const iffLowerUp = 1 << 16;
 
 /** IFA_… of include/uapi/linux/if_addr.h */
-export const ifa = { address: 1, local: 2 } as const;
+export const ifa = { address: 1, local: 2, broadcast: 4 } as const;
 
 /** IFA_F_NODAD: no duplicate address detection. */
 export const ifaNodad = 2;
 
 /** RTA_… of include/uapi/linux/rtnetlink.h */
-export const rta = { dst: 1, oif: 4, priority: 6, prefSrc: 7, table: 15 } as const;
+export const rta = { dst: 1, oif: 4, gateway: 5, priority: 6, prefSrc: 7, table: 15 } as const;
 
 /** RT_TABLE_…, RTPROT_…, RT_SCOPE_… and RTN_… of the same header. */
 export const route = {
   tableMain: 254,
   tableLocal: 255,
   protocolKernel: 2,
+  protocolBoot: 3,
+  scopeUniverse: 0,
   scopeLink: 253,
+  scopeNowhere: 255,
   unicast: 1,
   local: 2,
   blackhole: 6,
@@ -124,11 +148,15 @@ export const route = {
   prohibit: 8,
 } as const;
 
+/** NDA_… and NUD_… of include/uapi/linux/neighbour.h */
+export const nda = { dst: 1, lladdr: 2, ifindex: 8 } as const;
+export const nud = { permanent: 0x80 } as const;
+
 /** NETLINK_NETFILTER */
 export const netlinkNetfilter = 12;
 
 /** NFPROTO_… of include/uapi/linux/netfilter.h. */
-export const nfproto = { inet: 1, ipv4: 2, ipv6: 10 } as const;
+export const nfproto = { inet: 1, ipv4: 2, arp: 3, ipv6: 10 } as const;
 
 /** NFT_MSG_… of include/uapi/linux/netfilter/nf_tables.h, below NFNL_SUBSYS_NFTABLES. */
 export const nftMessage = {

@@ -1,8 +1,21 @@
 /** Payloads of rtnetlink's answers and notifications, as values. */
-import type { ObservedAddress, ObservedLink, ObservedRoute } from "../../plan/observed.ts";
+import type { ObservedAddress, ObservedLink, ObservedNeighbor, ObservedRoute } from "../../plan/observed.ts";
 import { inetNtop } from "../libc.ts";
 import { type Attributes, decodeAttributes, readNested, readNumber, readText } from "./codec.ts";
-import { ifa, iffUp, ifla, iflaBr, iflaBrport, iflaInfo, route, rta } from "./constants.ts";
+import {
+  ifa,
+  iffLowerUp,
+  iffUp,
+  ifla,
+  iflaBr,
+  iflaBrport,
+  iflaInfo,
+  iflaVlan,
+  nda,
+  nud,
+  route,
+  rta,
+} from "./constants.ts";
 
 /** The other end of a veth pair. */
 export interface Peer {
@@ -12,12 +25,16 @@ export interface Peer {
   readonly isElsewhere: boolean;
 }
 
-/** Sizes of struct ifinfomsg, ifaddrmsg, rtmsg. */
+/** Sizes of struct ifinfomsg, ifaddrmsg, rtmsg, ndmsg. */
 const ifinfoBytes = 16;
 const ifaddrBytes = 8;
 const rtmsgBytes = 12;
+const ndmsgBytes = 12;
 
-/** AF_… of a message: its first byte in all three structs. */
+/** IFLA_LINK of these is the other end of the pair. */
+const pairs: ReadonlySet<string> = new Set(["veth", "netkit", "vxcan"]);
+
+/** AF_… of a message: its first byte in all four structs. */
 export const familyOf = (payload: Buffer): number => payload.readUInt8(0);
 
 /** RTM_NEWLINK, RTM_DELLINK. */
@@ -25,6 +42,8 @@ export function decodeLink(payload: Buffer): ObservedLink {
   const attributes = decodeAttributes(payload, ifinfoBytes);
   const info = readNested(attributes, ifla.linkInfo);
   const kind = readText(info, iflaInfo.kind);
+  const flags = payload.readUInt32LE(8);
+  const isOnAnother = !pairs.has(kind) && !attributes.has(ifla.linkNetnsId);
   return {
     index: payload.readInt32LE(4),
     name: readText(attributes, ifla.ifname),
@@ -32,9 +51,12 @@ export function decodeLink(payload: Buffer): ObservedLink {
     alias: readText(attributes, ifla.ifAlias),
     mac: formatMac(attributes.get(ifla.address)),
     mtuBytes: readNumber(attributes, ifla.mtu),
-    up: (payload.readUInt32LE(8) & iffUp) !== 0,
+    up: (flags & iffUp) !== 0,
     master: readNumber(attributes, ifla.master),
     group: readNumber(attributes, ifla.group),
+    carrier: (flags & iffLowerUp) !== 0,
+    lower: isOnAnother ? readNumber(attributes, ifla.link) : 0,
+    ...(kind === "vlan" ? { vlanId: readNumber(readNested(info, iflaInfo.data), iflaVlan.id) } : {}),
     ...(kind === "bridge" ? { nfCall: decodeNfCall(readNested(info, iflaInfo.data)) } : {}),
     ...(readText(info, iflaInfo.slaveKind) === "bridge" ? { hairpin: decodeHairpin(info) } : {}),
   };
@@ -52,7 +74,8 @@ export function decodePeer(payload: Buffer): Peer {
   return { index: readNumber(attributes, ifla.link), isElsewhere: attributes.has(ifla.linkNetnsId) };
 }
 
-const formatMac = (bytes: Buffer | undefined): string =>
+/** "02:42:ac:12:00:02"; "" for a link without a MAC address. */
+export const formatMac = (bytes: Uint8Array | undefined): string =>
   bytes ? Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":") : "";
 
 /** RTM_NEWADDR, RTM_DELADDR. undefined for other families than IPv4 and IPv6. */
@@ -79,12 +102,31 @@ export function decodeRoute(
   const link = readNumber(attributes, rta.oif);
   if (!isWanted(link)) return undefined;
   const bytes = attributes.get(rta.dst) ?? new Uint8Array(length);
+  const source = attributes.get(rta.prefSrc);
   return {
     destination: `${inetNtop(bytes)}/${payload.readUInt8(1)}`,
     link,
     table: readNumber(attributes, rta.table) || payload.readUInt8(4),
     protocol: payload.readUInt8(5),
+    source: source === undefined ? "" : inetNtop(source),
   };
+}
+
+/** struct ndmsg of RTM_NEWNEIGH, RTM_DELNEIGH: which link, and NUD_…. */
+export const neighborHeader = (payload: Buffer): { family: number; index: number; state: number } => ({
+  family: familyOf(payload),
+  index: payload.readInt32LE(4),
+  state: payload.readUInt16LE(8),
+});
+
+/** RTM_NEWNEIGH. undefined for what is not permanent, and for other families, such as the forwarding table of a bridge. */
+export function decodeNeighbor(payload: Buffer): ObservedNeighbor | undefined {
+  const { family, index, state } = neighborHeader(payload);
+  if (addressBytes[family] === undefined || (state & nud.permanent) === 0) return undefined;
+  const attributes = decodeAttributes(payload, ndmsgBytes);
+  const address = attributes.get(nda.dst);
+  if (!address) return undefined;
+  return { link: index, address: inetNtop(address), mac: formatMac(attributes.get(nda.lladdr)) };
 }
 
 /** Length of an address by AF_…. */

@@ -1,10 +1,11 @@
 /** Requests of rtnetlink, typed: man 7 rtnetlink, include/uapi/linux/rtnetlink.h. */
 import { hasErrno } from "../../errors.ts";
-import type { ObservedAddress, ObservedLink, ObservedRoute } from "../../plan/observed.ts";
-import { addressFamily, inetPton } from "../libc.ts";
+import type { ObservedAddress, ObservedLink, ObservedNeighbor, ObservedRoute } from "../../plan/observed.ts";
+import { inetPton } from "../libc.ts";
 import { type Attribute, text, u32 } from "./codec.ts";
-import { ifa, ifaNodad, iffUp, ifla, netlinkRoute, nlm, route, rta, rtm, skipStats } from "./constants.ts";
-import { decodeAddress, decodeLink, decodePeer, decodeRoute, type Peer } from "./messages.ts";
+import { iffUp, ifla, nda, netlinkRoute, nlm, route, rta, rtm, skipStats } from "./constants.ts";
+import { decodeAddress, decodeLink, decodeNeighbor, decodePeer, decodeRoute, type Peer } from "./messages.ts";
+import { addressRequest, encodeNeighbor, neighborRequest, routeRequest } from "./requests.ts";
 import { NetlinkSocket } from "./socket.ts";
 
 /** Which link is meant. */
@@ -26,6 +27,11 @@ export class Rtnetlink {
   /** @param namespacePath the file of a network namespace; this thread's own if it is not given */
   constructor(namespacePath?: string) {
     this.#socket = new NetlinkSocket(netlinkRoute, namespacePath);
+  }
+
+  /** What messages about changes that this socket makes carry. */
+  get portId(): number {
+    return this.#socket.portId;
   }
 
   /** Equivalent to: `ip link show`. undefined if there is no such link. */
@@ -65,30 +71,56 @@ export class Rtnetlink {
     this.#socket.request({ type: rtm.delLink, flags: 0, header: encodeIfinfo({}), attributes });
   }
 
-  /** Equivalent to: `ip address replace`, with `nodad` for IPv6. */
-  replaceAddress(link: number, address: string): void {
-    this.#changeAddress(rtm.newAddr, nlm.create | nlm.replace, link, address);
+  /** Equivalent to: `ip address replace`, with `nodad` for IPv6; `broadcast +` for IPv4 where it is asked for. */
+  replaceAddress(link: number, address: string, { broadcast = false } = {}): void {
+    const type = { type: rtm.newAddr, flags: nlm.create | nlm.replace };
+    this.#socket.request({ ...type, ...addressRequest({ link, address, broadcast }) });
   }
 
   /** Equivalent to: `ip address del`. */
   deleteAddress(link: number, address: string): void {
-    this.#changeAddress(rtm.delAddr, 0, link, address);
+    this.#socket.request({ type: rtm.delAddr, flags: 0, ...addressRequest({ link, address, broadcast: false }) });
   }
 
   /**
    * The route that the kernel makes with an address. Equivalent to: `ip route replace DESTINATION dev LINK proto kernel scope
    * link src SOURCE`; for IPv6, where the kernel's own has no source: `ip -6 route replace DESTINATION dev LINK proto kernel
    * metric 256` (IP6_RT_PRIO_ADDRCONF of include/uapi/linux/ipv6_route.h).
+   * @param source null leaves the choice to the kernel
    */
-  replaceRoute(link: number, destination: string, source: string): void {
-    const [address, prefix] = parsePrefix(destination);
-    const isIpv6 = address.length === 16;
-    const { tableMain, protocolKernel, scopeLink, unicast } = route;
-    const [family, scope] = isIpv6 ? [addressFamily.inet6, 0] : [addressFamily.inet, scopeLink];
-    const header = Uint8Array.of(family, prefix, 0, 0, tableMain, protocolKernel, scope, unicast, 0, 0, 0, 0);
-    const own: Attribute = isIpv6 ? [rta.priority, u32(256)] : [rta.prefSrc, inetPton(source)];
-    const attributes: Attribute[] = [[rta.dst, address], [rta.oif, u32(link)], own];
-    this.#socket.request({ type: rtm.newRoute, flags: nlm.create | nlm.replace, header, attributes });
+  replaceRoute(link: number, destination: string, source: string | null): void {
+    const isIpv6 = destination.includes(":");
+    const preferred: Attribute[] = source === null ? [] : [[rta.prefSrc, inetPton(source)]];
+    const attributes: Attribute[] = isIpv6 ? [[rta.priority, u32(256)]] : preferred;
+    const { protocolKernel: protocol, scopeLink: scope } = route;
+    const type = { type: rtm.newRoute, flags: nlm.create | nlm.replace };
+    this.#socket.request({ ...type, ...routeRequest({ link, destination, protocol, scope, attributes }) });
+  }
+
+  /** A route of `replaceRoute`. Equivalent to: `ip route del DESTINATION dev LINK`. @throws TsnetError with errno ESRCH if there is none */
+  deleteRoute(link: number, destination: string): void {
+    const any = { protocol: 0, scope: route.scopeNowhere, attributes: [] };
+    this.#socket.request({ type: rtm.delRoute, flags: 0, ...routeRequest({ link, destination, ...any }) });
+  }
+
+  /** Equivalent to: `ip route add DESTINATION dev LINK [via GATEWAY]`. @param gateway null for none */
+  addRoute(link: number, destination: string, gateway: string | null): void {
+    const { protocolBoot: protocol, scopeLink, scopeUniverse } = route;
+    const scope = gateway === null ? scopeLink : scopeUniverse;
+    const attributes: Attribute[] = gateway === null ? [] : [[rta.gateway, inetPton(gateway)]];
+    const type = { type: rtm.newRoute, flags: nlm.create | nlm.exclusive };
+    this.#socket.request({ ...type, ...routeRequest({ link, destination, protocol, scope, attributes }) });
+  }
+
+  /** Equivalent to: `ip neigh replace ADDRESS lladdr MAC dev LINK nud permanent`. */
+  replaceNeighbor(link: number, address: string, mac: Uint8Array): void {
+    const type = { type: rtm.newNeigh, flags: nlm.create | nlm.replace };
+    this.#socket.request({ ...type, ...neighborRequest(link, address, [[nda.lladdr, mac]]) });
+  }
+
+  /** Equivalent to: `ip neigh del ADDRESS dev LINK`. @throws TsnetError with errno ENOENT if there is none */
+  deleteNeighbor(link: number, address: string): void {
+    this.#socket.request({ type: rtm.delNeigh, flags: 0, ...neighborRequest(link, address, []) });
   }
 
   listLinks(): ObservedLink[] {
@@ -105,6 +137,11 @@ export class Rtnetlink {
    */
   listRoutes(isWanted: (link: number) => boolean): ObservedRoute[] {
     return this.#dump(rtm.getRoute, new Uint8Array(12), [], (payload) => decodeRoute(payload, isWanted));
+  }
+
+  /** The permanent neighbors of a link, of IPv4 and IPv6. */
+  listNeighbors(link: number): ObservedNeighbor[] {
+    return this.#dump(rtm.getNeigh, encodeNeighbor(), [[nda.ifindex, u32(link)]], decodeNeighbor);
   }
 
   /**
@@ -135,19 +172,6 @@ export class Rtnetlink {
     }
   }
 
-  #changeAddress(type: number, flags: number, link: number, address: string): void {
-    const [bytes, prefix] = parsePrefix(address);
-    const isIpv6 = bytes.length === 16;
-    const header = Buffer.alloc(8);
-    header.set([isIpv6 ? addressFamily.inet6 : addressFamily.inet, prefix, isIpv6 ? ifaNodad : 0, 0]);
-    header.writeUInt32LE(link, 4);
-    const attributes: Attribute[] = [
-      [ifa.local, bytes],
-      [ifa.address, bytes],
-    ];
-    this.#socket.request({ type, flags, header, attributes });
-  }
-
   #dump<T>(
     type: number,
     header: Uint8Array,
@@ -176,11 +200,4 @@ export function encodeIfinfo({ index = 0, up }: { index?: number; up?: boolean }
     header.writeUInt32LE(iffUp, 12);
   }
   return header;
-}
-
-/** "172.18.0.1/16" as bytes and bits. */
-function parsePrefix(text: string): [address: Uint8Array, prefix: number] {
-  const [address = "", prefix = ""] = text.split("/");
-  const bytes = inetPton(address);
-  return [bytes, prefix === "" ? bytes.length * 8 : Number(prefix)];
 }

@@ -14,6 +14,7 @@ import {
   setsockoptInt,
   socket,
 } from "../libc.ts";
+import { getsockname } from "../libc-sockets.ts";
 import { decodeAttributes, decodeMessages, encodeMessage, type Message, type Request, readText } from "./codec.ts";
 import { netlinkOption, nftMessageNames, nlm, nlmsg, nlmsgerrAttr, rtmNames } from "./constants.ts";
 import { inNamespace } from "./in-namespace.ts";
@@ -32,6 +33,9 @@ const datagramBytes = 64 * 1024;
 
 /** How often a dump is begun anew because what it lists has changed meanwhile. */
 const maxDumps = 100;
+
+/** Where the port ID is in struct sockaddr_nl. */
+const portIdAt = 4;
 
 /** struct sockaddr_nl: family, no port ID, no groups. */
 const anyAddress = Uint8Array.of(addressFamily.netlink, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -115,9 +119,18 @@ export class NetlinkSocket {
     throw changing(request);
   }
 
+  /** What messages about changes that this socket makes carry. */
+  get portId(): number {
+    return Buffer.from(getsockname(this.fd)).readUInt32LE(portIdAt);
+  }
+
   /** Subscribes to a multicast group. */
   join(group: number): void {
     setsockoptInt(this.fd, netlinkOption.level, netlinkOption.addMembership, group);
+  }
+
+  leave(group: number): void {
+    setsockoptInt(this.fd, netlinkOption.level, netlinkOption.dropMembership, group);
   }
 
   /**

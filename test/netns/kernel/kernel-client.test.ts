@@ -55,11 +55,15 @@ describe("KernelClient", () => {
   it("observes links as ip shows them", async () => {
     await kernel.apply([bridge, veth(1), { op: "ensure-address", link: "tsb-1", address: "fd00:9::1/64" }, address]);
     ip("link add other type veth peer name other2 mtu 1300");
+    ip("link add on-other link other type macvlan mode bridge");
     const { links } = await kernel.observe();
-    const shown = ipJson("link show").map((link) => ({
+    const all = ipJson("link show");
+    const indexOf = (name: unknown): number => all.find(({ ifname }) => ifname === name)?.ifindex ?? 0;
+    const shown = all.map((link) => ({
       ...{ index: link.ifindex, name: link.ifname, kind: link.linkinfo?.info_kind ?? "", alias: link.ifalias ?? "" },
       ...{ mac: link.address, mtuBytes: link.mtu, up: link.flags.includes("UP"), group: 0 },
-      master: ipJson("link show").find(({ ifname }) => ifname === link.master)?.ifindex ?? 0,
+      ...{ carrier: link.flags.includes("LOWER_UP"), master: indexOf(link.master) },
+      lower: link.ifname === "on-other" ? indexOf("other") : 0,
       ...(link.ifname === "tsb-1" ? { nfCall: true } : {}),
       ...(link.ifname === "tsv-1" ? { hairpin: true } : {}),
     }));
@@ -82,10 +86,10 @@ describe("KernelClient", () => {
       { link: 1, address: "::1/128" },
     ]);
     expect(routes.filter((one) => !one.destination.startsWith("fe80"))).to.have.deep.members([
-      { destination: "10.9.0.0/16", link, table: 254, protocol: 2 },
-      { destination: "0.0.0.0/0", link, table: 254, protocol: 3 },
-      { destination: "10.7.0.0/16", link, table: 1000, protocol: 3 },
-      { destination: "fd00:9::/64", link, table: 254, protocol: 2 },
+      { destination: "10.9.0.0/16", link, table: 254, protocol: 2, source: "10.9.0.1" },
+      { destination: "0.0.0.0/0", link, table: 254, protocol: 3, source: "" },
+      { destination: "10.7.0.0/16", link, table: 1000, protocol: 3, source: "" },
+      { destination: "fd00:9::/64", link, table: 254, protocol: 2, source: "" },
     ]);
     ip("route del blackhole 10.8.0.0/16");
   });

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { removalGroup } from "../../../src/kernel/links.ts";
+import { removalGroup } from "../../../src/kernel/own-links.ts";
 import { bridge, removal, useLinks, veth } from "../../support/links.ts";
 import { ip, ipJson, linkJson, snapshot } from "../../support/netns.ts";
 
@@ -20,7 +20,7 @@ describe("links", () => {
       expect(doomed.ifname).to.match(/^tsd-/);
       expect(doomed.master).to.equal(undefined);
       expect(doomed.flags).not.to.include("UP");
-      fixture.links.flushRemoved();
+      fixture.own.flush();
       expect(ipJson("link show").map((link) => link.ifname)).to.have.members(["lo", "tsb-1"]);
     });
 
@@ -28,7 +28,7 @@ describe("links", () => {
       expect(ip("route show")).to.contain("10.9.0.0/16 dev tsb-1");
       await ensure(removal("tsb-1", "tsnet:bridge:1"));
       expect(ip("route show")).to.equal("");
-      fixture.links.flushRemoved();
+      fixture.own.flush();
       expect(ip("route show table all")).not.to.contain("10.9.");
     });
 
@@ -37,9 +37,9 @@ describe("links", () => {
       await ensure(...ids.map((id) => veth(id)));
       await ensure(...ids.map((id) => removal(`tsv-${id}`, `tsnet:veth:${id}`)));
       expect(doomedLinks()).to.have.length(200);
-      fixture.links.flushRemoved();
+      fixture.own.flush();
       expect(ipJson("link show").map((link) => link.ifname)).to.have.members(["lo", "tsb-1"]);
-      fixture.links.flushRemoved();
+      fixture.own.flush();
     });
 
     it("gives way to the same endpoint and to a bridge of the same name, before the flush", async () => {

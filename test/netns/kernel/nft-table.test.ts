@@ -3,7 +3,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { Nft } from "../../../src/kernel/nft.ts";
 import { NftTable } from "../../../src/kernel/nft-table.ts";
-import { bySet } from "../../../src/plan/firewall.ts";
+import { bySet } from "../../../src/plan/elements.ts";
 import { changeScript, removeTableScript, tableScript } from "../../../src/plan/firewall-script.ts";
 import type { Elements } from "../../../src/plan/observed.ts";
 import { setNames, someElements } from "../../support/nft-arbitrary.ts";

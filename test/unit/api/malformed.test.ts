@@ -97,7 +97,7 @@ const cases: [method: string, body: unknown, text: string][] = [
   [
     "NetworkDriver.CreateEndpoint",
     { ...both, Options: { "tsnet.speed": "1" } },
-    "Options: unknown endpoint option tsnet.speed=1; mode bridge has none of its own",
+    "Options: unknown endpoint option tsnet.speed=1; tsnet has none of its own",
   ],
   ["NetworkDriver.Join", both, "SandboxKey: expected string, got nothing"],
   [

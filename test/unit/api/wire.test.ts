@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { type Drivers, type Method, methodsOf } from "../../../src/api/methods.ts";
 import { MalformedBody } from "../../../src/api/parse.ts";
-import { planNetwork } from "../../../src/plan/network-request.ts";
+import { planBridgeNetwork } from "../../../src/plan/network-request.ts";
 
 type Recorded = Readonly<Record<string, readonly unknown[]>>;
 
@@ -78,7 +78,7 @@ for (const version of ["20.10.24", "26.1.5", "28.5.2"]) {
       for (const body of recorded["NetworkDriver.CreateNetwork"] ?? []) await run("NetworkDriver.CreateNetwork", body);
       const outcomes = asked.map((values) => {
         try {
-          return planNetwork((values as Parameters<typeof planNetwork>)[0]).network.mode;
+          return planBridgeNetwork((values as Parameters<typeof planBridgeNetwork>)[0]).network.mode;
         } catch (error) {
           return (error as Error).message;
         }

@@ -18,6 +18,9 @@ describe("the command line of tsnet", () => {
       "firewall explain --from ::1 53/udp --to=::1 --json",
       { name: "explain", socket, json: true, query: { port: "53", protocol: "udp", from: "::1", to: "::1" } },
     ],
+    ["networks --json", { name: "networks", socket, json: true }],
+    ["endpoints", { name: "endpoints", socket, json: false, network: null }],
+    ["endpoints --json lan --socket /a", { name: "endpoints", socket: "/a", json: true, network: "lan" }],
     ["ipam", { name: "ipam", socket, json: false }],
     ["ipam --json", { name: "ipam", socket, json: true }],
     ["ipam show fd00::/64 --json", { name: "ipam show", socket, json: true, pool: "fd00::/64" }],
@@ -38,6 +41,8 @@ describe("the command line of tsnet", () => {
   const helps: [line: string, usage: string][] = [
     ["", "Usage: tsnet COMMAND"],
     ["--help", "Usage: tsnet COMMAND"],
+    ["networks -h", "Usage: tsnet networks [OPTIONS]"],
+    ["endpoints lan --help", "Usage: tsnet endpoints [NETWORK]"],
     ["ports -h", "Usage: tsnet ports"],
     ["firewall --help", "Usage: tsnet firewall [OPTIONS]"],
     ["firewall explain --help", "Usage: tsnet firewall explain PORT"],
@@ -55,6 +60,8 @@ describe("the command line of tsnet", () => {
   const refused: [line: string, message: string][] = [
     ["prots", 'prots: no such command; "tsnet --help" lists them'],
     ["ports 80", "80: tsnet ports takes no such argument; see --help"],
+    ["networks lan", "lan: tsnet networks takes no such argument; see --help"],
+    ["endpoints lan web", "lan web: expected one network at most, by its name or ID; see --help"],
     ["firewall explian 80", "explian: tsnet firewall takes no such argument; see --help"],
     ["firewall explain", "expected one port, such as 8080/tcp; see --help"],
     ["firewall explain http", "http: expected one port, such as 8080/tcp; see --help"],

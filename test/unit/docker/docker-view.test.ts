@@ -100,19 +100,30 @@ describe("DockerView", () => {
   it("shows Docker's networks, as values", async () => {
     const ipam = { Driver: "tsnet", Options: { "tsnet.sticky": "true" } };
     const aux = { AuxiliaryAddresses: { printer: "10.2.0.5" } };
-    const odd = [{ Id: 1 }, { ...network("c"), IPAM: { Driver: "default", Config: null } }];
+    const odd = [
+      { Id: 1 },
+      { ...network("c"), Options: { parent: "eth0" }, IPAM: { Driver: "default", Config: null } },
+    ];
     docker.networks = [{ ...network("b"), IPAM: { ...ipam, Config: [{ Subnet: "10.2.0.0/24", ...aux }, {}] } }, ...odd];
     await docker.listen();
     view.start();
     await shows("b", "c");
     expect(view.networks()).to.deep.equal([
       {
-        ...{ id: "b".repeat(64), name: "b", driver: "macvlan", ipamDriver: "tsnet" },
+        ...{ id: "b".repeat(64), name: "b", driver: "macvlan", parent: null, ipamDriver: "tsnet" },
         ipamOptions: { "tsnet.sticky": "true" },
         subnets: [{ subnet: "10.2.0.0/24", gateway: null, auxiliary: ["10.2.0.5"] }],
       },
       {
-        ...{ id: "c".repeat(64), name: "c", driver: "macvlan", ipamDriver: "default", ipamOptions: {}, subnets: [] },
+        ...{
+          id: "c".repeat(64),
+          name: "c",
+          driver: "macvlan",
+          parent: "eth0",
+          ipamDriver: "default",
+          ipamOptions: {},
+          subnets: [],
+        },
       },
     ]);
   });

@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { Forwarding } from "../../../src/driver/forwarding.ts";
 import type { AttachedSubnet } from "../../../src/driver/ipam/backend.ts";
 import { Networks } from "../../../src/driver/networks.ts";
 import { explain, TsnetError } from "../../../src/errors.ts";
@@ -25,11 +24,11 @@ describe("the IPAM is told of a network", () => {
     refusal = undefined;
     networks = new Networks({
       ...driver,
-      forwarding: new Forwarding(driver.kernel),
       attach: async (network, subnets) => {
         told.push({ network, subnets, isReady: driver.state.network(network)?.ready });
         if (refusal) throw refusal;
       },
+      hold: async () => {},
     });
   });
   afterEach(() => stopDriver(driver));

@@ -7,7 +7,7 @@ import { type Driver, expectAgreement, startDriver, stopDriver } from "../../sup
 import { bindingOf, idOf, ipv6, networkRequest, requestedSubnet } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
-const failure = (promise: Promise<unknown>): Promise<string> => promise.then(() => "no error", explain);
+const failure = (promise: Promise<unknown>): Promise<string | null> => promise.then(() => "no error", explain);
 const a = idOf("a1");
 const b = idOf("b2");
 const sandbox = "/var/run/docker/netns/e1";
@@ -15,7 +15,7 @@ const sandbox = "/var/run/docker/netns/e1";
 describe("endpoints", () => {
   let world: World;
   let driver: Driver;
-  const create = (digits: string, values: Partial<EndpointRequest> = {}): Promise<string> =>
+  const create = (digits: string, values: Partial<EndpointRequest> = {}): Promise<string | null> =>
     driver.endpoints.create({ network: a, id: idOf(digits), addresses: ["172.18.0.2/16"], mac: null, ...values });
   const agree = (): Promise<void> => expectAgreement(driver, new World());
   /** An endpoint in a running container. */
@@ -125,7 +125,8 @@ describe("endpoints", () => {
   it("are told how to join: link, name in the container, gateways", async () => {
     await create("e1", { addresses: ["172.18.0.2/16", "fd00:18::2/64"] });
     const gateways = { gateway4: "172.18.0.1", gateway6: "fd00:18::1" };
-    const answer = { link: "tsc-e1000000000", interfacePrefix: "eth", ...gateways, onLink: [] };
+    const names = { link: "tsc-e1000000000", interfacePrefix: "eth" };
+    const answer = { ...names, ...gateways, onLink: [], withoutGatewayService: false };
     expect(await driver.endpoints.join(a, idOf("e1"), sandbox)).to.deep.equal(answer);
     expect(await driver.endpoints.join(a, idOf("e1"), sandbox)).to.deep.equal(answer);
     expect(driver.state.endpoint(idOf("e1"))?.sandbox).to.equal(sandbox);

@@ -4,13 +4,17 @@ import { explain } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, openDriver, startDriver, stopDriver } from "../../support/driver.ts";
 import type { FaultKind } from "../../support/faults.ts";
-import { type Operation, operations } from "../../support/operations.ts";
+import { operations as bridgeOperations, type Operation } from "../../support/operations.ts";
+import { lanOperations } from "../../support/operations-lan.ts";
 import { World } from "../../support/world.ts";
 
-/** A host before tsnet, with a bridge of the user's. */
+const operations = [...bridgeOperations, ...lanOperations];
+
+/** A host before tsnet, with a bridge of the user's, and on a LAN. */
 function hostWithBridge(): World {
   const world = new World();
   world.links.add("lan", "bridge", { up: true });
+  world.links.add("eth0", "", { up: true });
   return world;
 }
 

@@ -34,9 +34,19 @@ describe("the gateways that Docker chooses for a network", () => {
     });
   }
 
+  for (const mode of ["macvlan", "ipvlan"]) {
+    it(`are those of the user's only in mode ${mode}`, () => {
+      expect(check({ mode, parent: "eth0" }, false)).to.deep.equal([true, true]);
+      expect(check({ mode }, true)).to.deep.equal([true, true]);
+    });
+  }
+
   it("are not asked for with options that the network would be refused for", () => {
     const text = "gateway mode 'isolated' can only be used for an internal network";
     expect(() => check(isolated6, false)).to.throw(text);
     expect(() => check({ moed: "x" }, false)).to.throw("did you mean mode?");
+    expect(() => check({ mode: "moon" }, false)).to.throw("this version knows the modes bridge, macvlan and ipvlan");
+    expect(() => check({ mode: "macvlan", macvlan_mode: "l2" }, false)).to.throw("requested macvlan mode 'l2'");
+    expect(() => check({ mode: "ipvlan", macvlan_mode: "bridge" }, false)).to.throw("an option of mode macvlan");
   });
 });

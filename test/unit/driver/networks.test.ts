@@ -42,6 +42,7 @@ describe("networks", () => {
       link: link.index,
       table: 254,
       protocol: 2,
+      source: "",
     });
     expect([...world.sysctls].filter(([, value]) => value === "1").map(([key]) => key)).to.deep.equal([
       "net/ipv4/ip_forward",
@@ -222,6 +223,12 @@ describe("networks", () => {
     expect(driver.log.lines).to.deep.equal([
       `warn: options of Docker's that tsnet ignores {"network":"${idOf("a1")}","options":["com.docker.network.unheard_of"]}`,
     ]);
+  });
+
+  it("log that an internal network does not use its parent", async () => {
+    await create({ internal: true, options: { mode: "macvlan", parent: "eth0" } });
+    const reason = "a network with --internal has a parent of its own that leads nowhere";
+    expect(driver.log.lines).to.deep.equal([`warn: parent=eth0 has no effect: ${reason} {"network":"${idOf("a1")}"}`]);
   });
 
   it("removed while an endpoint is made are gone with it, in either order", async () => {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Ports } from "../../../src/driver/ports.ts";
 import { explain } from "../../../src/errors.ts";
-import type { Network } from "../../../src/plan/network.ts";
+import type { BridgeNetwork } from "../../../src/plan/network.ts";
 import type { PortBinding } from "../../../src/plan/ports.ts";
 import type { Faults } from "../../support/faults.ts";
 import { asker, openPorts, reservations, textsOf } from "../../support/ports-fixture.ts";
@@ -43,7 +43,7 @@ describe("ports of the host", () => {
   });
 
   it("let in the network's sources where a socket passes on", async () => {
-    const restricted: Network = { ...network, publishFrom: ["192.0.2.0/24"] };
+    const restricted: BridgeNetwork = { ...network, publishFrom: ["192.0.2.0/24"] };
     await ports.allocate([bindingOf(80)], { ...asker, network: restricted });
     await ports.allocate([bindingOf(81)], { ...asker, network: { ...restricted, publishPolicy: "host" } });
     expect(world.ports.list()).to.deep.equal(["tcp 0.0.0.0 80", "tcp 0.0.0.0 81 to 172.18.0.2 80 from 192.0.2.0/24"]);

@@ -8,7 +8,7 @@ import { type Driver, expectAgreement, startDriver, stopDriver } from "../../sup
 import { bindingOf, bindingsOf, bridgeKey, idOf, ipv6, networkRequest, requestedSubnet } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
-const failure = (promise: Promise<unknown>): Promise<string> => promise.then(() => "no error", explain);
+const failure = (promise: Promise<unknown>): Promise<string | null> => promise.then(() => "no error", explain);
 const a = idOf("a1");
 const b = idOf("b2");
 const other = [requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
@@ -16,7 +16,7 @@ const other = [requestedSubnet("10.0.0.0/24", "10.0.0.1/24")];
 describe("published ports of endpoints", () => {
   let world: World;
   let driver: Driver;
-  const create = (digits: string, values: Partial<EndpointRequest> = {}): Promise<string> =>
+  const create = (digits: string, values: Partial<EndpointRequest> = {}): Promise<string | null> =>
     driver.endpoints.create({ network: a, id: idOf(digits), addresses: ["172.18.0.2/16"], mac: null, ...values });
   const agree = (): Promise<void> => expectAgreement(driver, new World());
   const pathOf = (digits: string): string => `/var/run/docker/netns/${digits}`;

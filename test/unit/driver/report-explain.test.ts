@@ -3,7 +3,7 @@ import type { Explanation } from "../../../src/driver/report-answers.ts";
 import { explainPort } from "../../../src/driver/report-explain.ts";
 import type { ExplainFacts } from "../../../src/driver/report-origin.ts";
 import { parseIp } from "../../../src/net/cidr.ts";
-import type { Network } from "../../../src/plan/network.ts";
+import type { BridgeNetwork } from "../../../src/plan/network.ts";
 import { type FactValues, factsOf, forwardLines } from "../../support/report.ts";
 import { endpointOf, idOf, ipv6, mappingOf, networkOf, requestedSubnet } from "../../support/values.ts";
 
@@ -36,8 +36,11 @@ const stranger = endpointOf({ id: idOf("e3"), network: other.id, addresses: ["17
 const inside = endpointOf({ id: idOf("e4"), network: back.id, addresses: ["172.20.0.2/16"] });
 const all: FactValues = { networks: [web, other, back], endpoints: [server, neighbor, stranger, inside] };
 
-const withWeb = (values: Partial<Network>): FactValues => ({ ...all, networks: [{ ...web, ...values }, other, back] });
-const routed = (values: Partial<Network> = {}): FactValues => ({
+const withWeb = (values: Partial<BridgeNetwork>): FactValues => ({
+  ...all,
+  networks: [{ ...web, ...values }, other, back],
+});
+const routed = (values: Partial<BridgeNetwork> = {}): FactValues => ({
   ...all,
   networks: [
     { ...web, ...values, subnets: web.subnets.map((s) => ({ ...s, gatewayMode: "routed" as const })) },

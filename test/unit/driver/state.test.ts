@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { State } from "../../../src/driver/state.ts";
+import type { LanNetwork } from "../../../src/plan/network.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { startDriver, stopDriver } from "../../support/driver.ts";
 import { errorOf } from "../../support/store-changes.ts";
@@ -8,6 +9,8 @@ import {
   endpointOf,
   idOf,
   ipv6,
+  ipvlanOf,
+  macvlanOf,
   mappingOf,
   networkOf,
   networkRequest,
@@ -17,6 +20,10 @@ import { World } from "../../support/world.ts";
 
 const without = (value: object, ...keys: string[]): object =>
   Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
+
+/** Each field as the driver compares it. */
+const asFields = (value: object): object =>
+  Object.fromEntries(Object.entries(value).map(([key, field]) => [key, JSON.stringify(field)]));
 
 describe("State", () => {
   let store: MemoryStore;
@@ -48,6 +55,26 @@ describe("State", () => {
     const state = await restored();
     expect([...state.networks(), ...state.endpoints()]).to.deep.equal([network, endpoint]);
     expect(state.endpointAt(network.id, "172.18.0.2/16")).to.deep.equal(endpoint);
+  });
+
+  it("is the same after a restart, with networks on a parent", async () => {
+    const hostAccess = { "tsnet.host_access": "true", "tsnet.host_address": "192.168.1.250" };
+    const macvlan = macvlanOf({ ...hostAccess, "com.docker.network.driver.mtu": "1400" });
+    const vlan = { ...macvlanOf({ parent: "eth0.10", macvlan_mode: "vepa" }, { id: idOf("b2") }) };
+    const networks: LanNetwork[] = [
+      macvlan,
+      { ...vlan, parent: { name: "eth0.10", kind: "vlan" } },
+      ipvlanOf({ ipvlan_mode: "l3s", ipvlan_flag: "private" }, { id: idOf("c3") }),
+      ipvlanOf({ parent: "" }, { id: idOf("d4"), ipv6 }),
+    ];
+    const endpoint = endpointOf({ network: idOf("c3"), mac: null });
+    const before = await restored();
+    for (const network of networks) await before.saveNetwork(network);
+    await before.saveEndpoint(endpoint);
+    const state = await restored();
+    // their differences are looked for in JSON
+    expect([...state.networks()].map(asFields)).to.deep.equal(networks.map(asFields));
+    expect([...state.endpoints()]).to.deep.equal([endpoint]);
   });
 
   it("takes records that are older than some of their fields", async () => {
@@ -83,8 +110,10 @@ describe("State", () => {
 
   const network = networkOf();
   const endpoint = endpointOf();
+  const lan = macvlanOf({ "tsnet.host_access": "true" });
   const damaged: [kind: "network" | "endpoint", value: object, problem: string][] = [
-    ["network", {}, "id: "],
+    ["network", {}, "mode: "],
+    ["network", without(network, "id"), "id: "],
     ["network", { ...network, mode: "moon" }, "mode: "],
     ["network", { ...network, bridge: "x; reboot" }, "bridge: expected the name of a link"],
     ["network", { ...network, mac: "02:42" }, "mac: expected a unicast MAC address"],
@@ -92,7 +121,16 @@ describe("State", () => {
     ["network", { ...network, subnets: [{ ...network.subnets[0], pool: "172.18.0.0/99" }] }, "subnets.0.pool: "],
     ["network", { ...network, internal: undefined }, "internal: "],
     ["network", { ...network, id: idOf("a2") }, `id: expected ${idOf("a1")}, got ${idOf("a2")}`],
+    ["network", { ...lan, parent: { name: "a/b", kind: "link" } }, "parent.name: expected the name of a link"],
+    ["network", { ...lan, parent: { name: "eth0.5000", kind: "vlan" } }, "parent.name: vlan id must be between"],
+    ["network", { ...lan, parent: { name: "eth0", kind: "bridge" } }, "parent.kind: "],
+    ["network", { ...lan, parent: undefined }, "parent: "],
+    ["network", { ...lan, macvlanMode: "l2" }, "macvlanMode: "],
+    ["network", { ...lan, mode: "ipvlan" }, "ipvlanMode: "],
+    ["network", { ...lan, hostAccess: { addresses: ["host"] } }, "hostAccess.addresses.0: "],
+    ["network", { ...lan, subnets: [{ ...lan.subnets[0], defaultGateway: "router" }] }, "subnets.0.defaultGateway: "],
     ["endpoint", [], ""],
+    ["endpoint", { ...endpoint, mac: "" }, "mac: expected a unicast MAC address"],
     ["endpoint", { ...endpoint, addresses: ["172.18.0.2"] }, "addresses.0: "],
     ["endpoint", { ...endpoint, addresses: [] }, "addresses: "],
     ["endpoint", { ...endpoint, ports: [{ ...mappingOf(), hostPort: 0 }] }, "ports.0.hostPort: "],

@@ -1,9 +1,10 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { cidrOf, formatIp, ipOf } from "../../../src/net/cidr.ts";
-import { bySet, diffElements, type Element, networkElements, wantedElements } from "../../../src/plan/firewall.ts";
+import { bySet, diffElements, type Element } from "../../../src/plan/elements.ts";
+import { networkElements, wantedElements } from "../../../src/plan/firewall.ts";
 import { changeScript, planFirewall, removeTableScript, tableScript } from "../../../src/plan/firewall-script.ts";
-import { planNetwork } from "../../../src/plan/network-request.ts";
+import { planBridgeNetwork } from "../../../src/plan/network-request.ts";
 import {
   bridgeKey,
   endpointOf,
@@ -234,9 +235,9 @@ describe("text from a request", () => {
     expect(accepted).to.be.greaterThan(50);
   });
 
-  function planOrRefuse(request: Parameters<typeof planNetwork>[0]) {
+  function planOrRefuse(request: Parameters<typeof planBridgeNetwork>[0]) {
     try {
-      return planNetwork(request).network;
+      return planBridgeNetwork(request).network;
     } catch (error) {
       expect(error).to.include({ code: "invalid" });
       return undefined;

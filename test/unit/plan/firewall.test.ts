@@ -1,8 +1,6 @@
 import { expect } from "chai";
+import { bySet, diffElements, type Element } from "../../../src/plan/elements.ts";
 import {
-  bySet,
-  diffElements,
-  type Element,
   multihomedElements,
   networkElements,
   openElements,

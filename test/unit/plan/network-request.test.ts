@@ -4,7 +4,7 @@ import {
   difference,
   type NetworkRequest,
   networkConflict,
-  planNetwork,
+  planBridgeNetwork,
   type RequestedSubnet,
 } from "../../../src/plan/network-request.ts";
 import { bridgeKey, idOf, ipv6, networkOf, networkRequest, requestedSubnet } from "../../support/values.ts";
@@ -133,8 +133,9 @@ const refusals: [what: string, request: Partial<NetworkRequest>, message: string
 
 describe("a request for a network", () => {
   it("without options means Docker's defaults", () => {
-    expect(planNetwork(networkRequest())).to.deep.equal({
+    expect(planBridgeNetwork(networkRequest())).to.deep.equal({
       ignored: [],
+      warnings: [],
       network: {
         id: idOf("a1"),
         mode: "bridge",
@@ -175,7 +176,7 @@ describe("a request for a network", () => {
       "tsnet.publish_from": "10.0.0.0/8,192.0.2.1",
       "tsnet.publish_policy": "host",
     };
-    const { network, ignored } = planNetwork(networkRequest({ options, ipv6, enableIpv6: true }));
+    const { network, ignored } = planBridgeNetwork(networkRequest({ options, ipv6, enableIpv6: true }));
     expect(ignored).to.deep.equal(["com.docker.network.unheard_of"]);
     expect(network).to.include({
       bridge: "lan",
@@ -196,15 +197,15 @@ describe("a request for a network", () => {
   });
 
   it("for IPv6 only has its MAC address from the network and the gateway", () => {
-    const { network } = planNetwork(networkRequest({ ...onlyV6, enableIpv6: true, ipv6 }));
+    const { network } = planBridgeNetwork(networkRequest({ ...onlyV6, enableIpv6: true, ipv6 }));
     expect(network.subnets).to.deep.equal([subnet6]);
     expect(network.mac).to.match(/^02:42(:[0-9a-f]{2}){4}$/);
   });
 
   it("takes a family's switch from the options where Docker does not say, as up to 27", () => {
     const options = { "com.docker.network.enable_ipv4": "false" };
-    expect(planNetwork(networkRequest({ options, ipv6 })).network.subnets).to.deep.equal([subnet6]);
-    expect(planNetwork(networkRequest({ options, ipv6, enableIpv4: true })).network.subnets).to.deep.equal([
+    expect(planBridgeNetwork(networkRequest({ options, ipv6 })).network.subnets).to.deep.equal([subnet6]);
+    expect(planBridgeNetwork(networkRequest({ options, ipv6, enableIpv4: true })).network.subnets).to.deep.equal([
       subnet4,
       subnet6,
     ]);
@@ -247,13 +248,13 @@ describe("a request for a network", () => {
     const ipv4 = [...v4(), ...lan(200), ...lan(30)];
 
     it("has them in order of their addresses, in whatever order they come", () => {
-      const { network } = planNetwork(networkRequest({ ipv4, ipv6: [...ipv6, second6] }));
+      const { network } = planBridgeNetwork(networkRequest({ ipv4, ipv6: [...ipv6, second6] }));
       expect(network.subnets.map(({ pool }) => pool)).to.deep.equal([
         ...["10.0.30.0/24", "10.0.200.0/24", "172.18.0.0/16"],
         ...["fd00:2::/64", "fd00:18::/64"],
       ]);
       expect(network.mac).to.equal("02:42:0a:00:1e:01");
-      const other = planNetwork(networkRequest({ ipv4: ipv4.toReversed(), ipv6: [second6, ...ipv6] }));
+      const other = planBridgeNetwork(networkRequest({ ipv4: ipv4.toReversed(), ipv6: [second6, ...ipv6] }));
       expect(other.network).to.deep.equal(network);
     });
 
@@ -282,7 +283,7 @@ describe("a request for a network", () => {
     it(`is refused: ${what}`, () => {
       let error: unknown;
       try {
-        planNetwork(networkRequest(request));
+        planBridgeNetwork(networkRequest(request));
       } catch (reason) {
         error = reason;
       }

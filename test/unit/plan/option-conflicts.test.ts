@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { planNetwork } from "../../../src/plan/network-request.ts";
+import { planBridgeNetwork } from "../../../src/plan/network-request.ts";
 import { bridgeKey, ipv6, networkRequest } from "../../support/values.ts";
 
 const mode4 = bridgeKey("gateway_mode_ipv4");
@@ -49,7 +49,7 @@ const text = (options: Options, internal: boolean): string =>
 describe("options together", () => {
   for (const [options, internal, message] of refused) {
     it(`are refused: ${text(options, internal)}`, () => {
-      expect(() => planNetwork(networkRequest({ options, internal, ipv6 })))
+      expect(() => planBridgeNetwork(networkRequest({ options, internal, ipv6 })))
         .to.throw()
         .that.includes({ code: "invalid", message });
     });
@@ -57,7 +57,7 @@ describe("options together", () => {
 
   for (const [options, internal] of accepted) {
     it(`mean something: ${text(options, internal)}`, () => {
-      expect(planNetwork(networkRequest({ options, internal, ipv6 })).network.internal).to.equal(internal);
+      expect(planBridgeNetwork(networkRequest({ options, internal, ipv6 })).network.internal).to.equal(internal);
     });
   }
 });

@@ -98,7 +98,6 @@ const refused: [key: string, value: string, reason: string][] = [
   [snat6, "192.0.2.1", "expected an IPv6 address"],
   ["com.docker.network.enable_ipv4", "on", boolean],
   ["com.docker.network.enable_ipv6", "no", boolean],
-  ["mode", "macvlan", "this version knows the mode bridge only"],
 ];
 
 describe("the options of a bridge network", () => {

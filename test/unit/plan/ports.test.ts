@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import type { GatewayMode, Network } from "../../../src/plan/network.ts";
+import type { BridgeNetwork, GatewayMode } from "../../../src/plan/network.ts";
 import {
   type PortBinding,
   type PortOwner,
@@ -16,7 +16,10 @@ const v6 = "fd00:18::2/64";
 const addressesOf = { 4: [v4], 6: [v6], 46: [v4, v6], 64: [v6, v4] };
 type Has = keyof typeof addressesOf;
 
-const network = (values: Partial<Network> = {}, modes: readonly GatewayMode[] = ["nat", "nat"]): Network => {
+const network = (
+  values: Partial<BridgeNetwork> = {},
+  modes: readonly GatewayMode[] = ["nat", "nat"],
+): BridgeNetwork => {
   const made = networkOf({ ipv6 });
   const subnets = made.subnets.map((subnet, index) => ({ ...subnet, gatewayMode: modes[index] ?? "nat" }));
   return { ...made, subnets, ...values };
@@ -26,7 +29,7 @@ describe("a published port is served", () => {
   type Case = [
     hostAddress: string,
     has: Has,
-    policy: Network["publishPolicy"],
+    policy: BridgeNetwork["publishPolicy"],
     element: boolean,
     target: string | null,
   ];

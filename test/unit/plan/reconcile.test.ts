@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { planBridge } from "../../../src/plan/bridge.ts";
-import type { Endpoint, Network } from "../../../src/plan/network.ts";
+import type { BridgeNetwork, Endpoint } from "../../../src/plan/network.ts";
 import type { Observed, ObservedLink } from "../../../src/plan/observed.ts";
 import { dockerLinks, endpointState, planReconcile, type Repair, removedGroup } from "../../../src/plan/reconcile.ts";
 import { bridgeKey, endpointOf, idOf, ipv6, networkOf } from "../../support/values.ts";
@@ -13,27 +13,28 @@ const bridgeLink = (values: Partial<ObservedLink> = {}): ObservedLink => ({
     alias: `tsnet:bridge:${idOf("a1")}`,
     mac: "02:42:ac:12:00:01",
   },
-  ...{ mtuBytes: 1500, up: true, master: 0, group: 0, nfCall: false },
+  ...{ mtuBytes: 1500, up: true, master: 0, group: 0, carrier: true, lower: 0, nfCall: false },
   ...values,
 });
 const hostLink = (values: Partial<ObservedLink> = {}): ObservedLink => ({
   ...{ index: 11, name: "tsv-e1000000000", kind: "veth", alias: `tsnet:veth:${idOf("e1")}`, mac: "02:00:00:00:00:01" },
-  ...{ mtuBytes: 1500, up: true, master: 10, group: 0, hairpin: true },
+  ...{ mtuBytes: 1500, up: true, master: 10, group: 0, carrier: true, lower: 0, hairpin: true },
   ...values,
 });
 
-const route = { destination: "172.18.0.0/16", link: 10, table: 254, protocol: 2 };
+const route = { destination: "172.18.0.0/16", link: 10, table: 254, protocol: 2, source: "" };
 const address = { link: 10, address: "172.18.0.1/16" };
 const seen = (values: Partial<Observed> = {}): Observed => ({
   links: [bridgeLink(), hostLink()],
   addresses: [address],
   routes: [route],
+  neighbors: [],
   ...values,
 });
 
 const plan = (
   observed: Observed,
-  networks: Network[] = [networkOf()],
+  networks: BridgeNetwork[] = [networkOf()],
   endpoints: Endpoint[] = [endpointOf()],
 ): readonly Repair[] =>
   planReconcile(
@@ -47,7 +48,7 @@ const withoutIcc = networkOf({ options: { [bridgeKey("enable_icc")]: "false" } }
 const adopted = { ...networkOf({ options: { [bridgeKey("name")]: "lan" } }), adopted: true };
 const userBridge = bridgeLink({ name: "lan", alias: "", mac: "02:11:11:11:11:11", mtuBytes: 9000 });
 
-const bridgeFaults: [reason: string, observed: Observed, network?: Network][] = [
+const bridgeFaults: [reason: string, observed: Observed, network?: BridgeNetwork][] = [
   ["is down", seen({ links: [bridgeLink({ up: false }), hostLink()] })],
   ["has the MAC address 02:00:00:00:00:07", seen({ links: [bridgeLink({ mac: "02:00:00:00:00:07" }), hostLink()] })],
   ["has the MTU 1500", seen(), withMtu],
@@ -70,7 +71,9 @@ describe("wanted against observed", () => {
   }
 
   it("makes a bridge again, then gives it its ports back", () => {
-    const [first, second, ...rest] = plan(seen({ links: [hostLink({ master: 0 })], addresses: [], routes: [] }));
+    const [first, second, ...rest] = plan(
+      seen({ links: [hostLink({ master: 0 })], addresses: [], routes: [], neighbors: [] }),
+    );
     expect(first).to.deep.equal({ kind: "links", reason: named("is gone"), ops: planBridge(networkOf()) });
     expect(second?.ops).to.deep.equal([
       { op: "ensure-port", name: "tsv-e1000000000", master: "tsb-a1000000000", hairpin: true },
@@ -126,28 +129,30 @@ describe("wanted against observed", () => {
 
   it("leaves alone a container's end that Docker has put back, while its host end waits for deletion", () => {
     const links = [
-      hostLink({ name: "tsd-b", group: removedGroup, master: 0, up: false }),
+      hostLink({ name: "tsd-b", group: removedGroup, carrier: true, lower: 0, master: 0, up: false }),
       hostLink({ index: 12, name: "tsc-e1000000000", alias: `tsnet:peer:${idOf("e1")}`, master: 0, up: false }),
     ];
     expect(plan(seen({ links }), [], [])).to.deep.equal([]);
   });
 
   it("leaves alone what waits for its deletion, and what is not ours", () => {
-    const doomed = bridgeLink({ name: "tsd-10", group: removedGroup, up: false });
+    const doomed = bridgeLink({ name: "tsd-10", group: removedGroup, carrier: true, lower: 0, up: false });
     const foreign = [
       hostLink({ alias: "" }),
       bridgeLink({ name: "tsb-b2000000000", alias: "mine" }),
       bridgeLink({ name: "docker0", alias: "" }),
     ];
-    expect(plan({ links: [doomed, ...foreign], addresses: [], routes: [] }, [], [])).to.deep.equal([]);
-    expect(plan({ links: [bridgeLink({ alias: "mine", up: false })], addresses: [], routes: [] })).to.deep.equal([]);
+    expect(plan({ links: [doomed, ...foreign], addresses: [], routes: [], neighbors: [] }, [], [])).to.deep.equal([]);
+    expect(
+      plan({ links: [bridgeLink({ alias: "mine", up: false })], addresses: [], routes: [], neighbors: [] }),
+    ).to.deep.equal([]);
   });
 
   it("uses a bridge of the user's as it is, repairs what we need of it, and never makes or removes it", () => {
     expect(plan(seen({ links: [userBridge] }), [adopted], [])).to.deep.equal([]);
     const [repair] = plan(seen({ links: [userBridge], addresses: [] }), [adopted], []);
     expect(repair?.ops[0]).to.include({ op: "ensure-bridge", name: "lan", alias: null, mtuBytes: null });
-    expect(plan(seen({ links: [], addresses: [], routes: [] }), [adopted], [])).to.deep.equal([]);
+    expect(plan(seen({ links: [], addresses: [], routes: [], neighbors: [] }), [adopted], [])).to.deep.equal([]);
     expect(plan(seen({ links: [userBridge] }), [], [])).to.deep.equal([]);
   });
 });

@@ -27,7 +27,7 @@ describe("IpamCheck", () => {
   let deleted: string[];
 
   const dockers = (id: string, ...subnets: string[]): DockerNetwork => ({
-    ...{ id, name: "web", driver: "tsnet", ipamDriver: "tsnet", ipamOptions: {} },
+    ...{ id, name: "web", driver: "tsnet", parent: null, ipamDriver: "tsnet", ipamOptions: {} },
     subnets: subnets.map((subnet) => ({ subnet, gateway: null, auxiliary: [] })),
   });
   const found = async () =>
@@ -71,6 +71,7 @@ describe("IpamCheck", () => {
   it("finds nothing where all agree", async () => {
     ipam.hold(pool, "172.18.0.2", { grant: "g" });
     ipam.hold(pool, "172.18.0.9", { role: "auxiliary" });
+    ipam.hold(pool, "172.18.0.7", { role: "host" });
     ipam.hold(pool, "172.18.0.8", { restsUntilMs: now + 1 });
     await state.saveEndpoint(endpointOf({ addresses: ["172.18.0.2/16"], leases: ["g"] }));
     expect(await found()).to.deep.equal([]);

@@ -9,7 +9,7 @@ const found = (surroundings: Partial<Surroundings>): string[] =>
   [...obstacles({ ...nothing, ...surroundings })].map(({ cidr, by }) => `${cidr.text} ${by}`);
 
 const dockers = (name: string, ipamDriver: string, ...subnets: string[]): DockerNetwork => ({
-  ...{ id: name.repeat(8), name, driver: "macvlan", ipamDriver, ipamOptions: {} },
+  ...{ id: name.repeat(8), name, driver: "macvlan", parent: null, ipamDriver, ipamOptions: {} },
   subnets: subnets.map((subnet) => ({ subnet, gateway: null, auxiliary: [] })),
 });
 

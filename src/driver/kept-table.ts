@@ -1,0 +1,106 @@
+import { hasErrno, TsnetError } from "../errors.ts";
+import { bySet, diffElements, type Element } from "../plan/elements.ts";
+import { elementScript, type NftTable, planTable, removalScript, wholeTableScript } from "../plan/nft-script.ts";
+import type { Elements } from "../plan/observed.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** How often a table is put in place before somebody who removes it each time is an error. */
+const installAttempts = 3;
+
+/** An nft table of ours, kept as the records say. */
+export class KeptTable {
+  readonly #kernel: Kernel;
+  readonly #table: NftTable;
+  readonly #wanted: () => Elements | null;
+  /** How the kernel lists the table without elements; undefined until it was put in place once. */
+  #skeleton: string | undefined;
+
+  /** @param wanted what should be in it as the records are now; null for no table */
+  constructor(kernel: Kernel, table: NftTable, wanted: () => Elements | null) {
+    this.#kernel = kernel;
+    this.#table = table;
+    this.#wanted = wanted;
+  }
+
+  /**
+   * Puts the whole table in place, and learns how the kernel lists it. Somebody may flush the ruleset before it is looked at: then
+   * there is nothing to learn, and it is put there again.
+   * @throws TsnetError "kernel" also if somebody else removes the table each time
+   */
+  async install(): Promise<void> {
+    for (let attempt = 1; attempt <= installAttempts; attempt++) {
+      await this.#run(this.#wholeScript());
+      const observed = await this.#kernel.observeFirewall(this.#table.name);
+      this.#skeleton = observed?.skeleton;
+      // it may be wanted no more by now
+      if (observed !== undefined || this.#wanted() === null) return;
+    }
+    const what = `table ${this.#table.name} was gone right after it was made, ${installAttempts} times`;
+    throw new TsnetError(
+      "kernel",
+      `${what}: find out with "nft monitor" which program flushes the ruleset, and stop it`,
+    );
+  }
+
+  /**
+   * Changes from some elements to others, in one transaction. The records have the new state already: a table that somebody has
+   * flushed or changed meanwhile is put back whole.
+   */
+  async change(before: readonly Element[], after: readonly Element[]): Promise<void> {
+    const { add, remove } = diffElements(bySet(after), bySet(before));
+    if (add.length + remove.length === 0) return;
+    await this.#runOrReplace(elementScript(this.#table, { add, remove }));
+  }
+
+  /** Adds elements, to a table that may not be there yet. */
+  async addElements(elements: readonly Element[]): Promise<void> {
+    if (this.#skeleton === undefined) await this.install();
+    else await this.change([], elements);
+  }
+
+  /** Removes the table if it is not wanted any more; otherwise these elements. */
+  async removeElements(elements: readonly Element[]): Promise<void> {
+    if (this.#wanted() === null) await this.#run(this.#wholeScript());
+    else await this.change(elements, []);
+  }
+
+  /**
+   * Compares the table with the records and repairs it.
+   * @returns whether something had to be done
+   */
+  async repair(): Promise<boolean> {
+    const observed = await this.#kernel.observeFirewall(this.#table.name);
+    const wanted = this.#wanted();
+    if (wanted === null) {
+      if (observed !== undefined) await this.#run(this.#wholeScript());
+      return observed !== undefined;
+    }
+    if (this.#skeleton === undefined) {
+      await this.install();
+      return true;
+    }
+    const script = planTable(this.#table, wanted, observed, this.#skeleton);
+    if (script !== undefined) await this.#runOrReplace(script);
+    return script !== undefined;
+  }
+
+  /** The whole table, where others have changed it so that the script does not fit: an interval of theirs overlaps ours. */
+  async #runOrReplace(script: string): Promise<void> {
+    try {
+      await this.#run(script);
+    } catch (error) {
+      if (!hasErrno(error, "ENOENT") && !hasErrno(error, "EEXIST")) throw error;
+      await this.#run(this.#wholeScript());
+    }
+  }
+
+  /** The table as the records are now, or its removal. */
+  #wholeScript(): string {
+    const wanted = this.#wanted();
+    return wanted === null ? removalScript(this.#table) : wholeTableScript(this.#table, wanted);
+  }
+
+  #run(script: string): Promise<void> {
+    return this.#kernel.apply([{ op: "run-nft", script }]);
+  }
+}

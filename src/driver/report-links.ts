@@ -1,0 +1,74 @@
+import { TsnetError } from "../errors.ts";
+import { reportEndpoint, type SandboxLinks } from "./report-endpoints.ts";
+import type { EndpointAnswer, NetworkAnswer, Place } from "./report-link-answers.ts";
+import { type HostLinks, placeOf, reportNetwork } from "./report-networks.ts";
+import type { State } from "./state.ts";
+import { Turn } from "./turn.ts";
+
+export interface LinkReportNeeds {
+  readonly state: Pick<State, "endpoint" | "endpoints" | "endpointsOf" | "network" | "networks" | "removing">;
+  /** All links of the host, and those that are ours in the network namespaces of these paths. */
+  readonly observeLinks: (sandboxes: readonly string[]) => Promise<{ links: HostLinks; sandboxes: SandboxLinks }>;
+}
+
+/** The networks and endpoints of this host, and what their links are like: without a lock, in parts, as Report does. */
+export class LinkReport {
+  readonly #needs: LinkReportNeeds;
+
+  constructor(needs: LinkReportNeeds) {
+    this.#needs = needs;
+  }
+
+  /** All networks. @throws TsnetError "kernel" */
+  async *networks(): AsyncGenerator<readonly NetworkAnswer[]> {
+    const { state, observeLinks } = this.#needs;
+    const networks = [...state.networks()]; // one that is recorded later may have links that were not seen
+    const { links } = await observeLinks([]);
+    yield* inParts(networks, ({ id }) => {
+      const network = state.network(id);
+      const facts = { links, endpoints: state.endpointsOf(id).length, isRemoving: state.removing.has(id) };
+      return network && reportNetwork(network, facts);
+    });
+  }
+
+  /**
+   * The endpoints of all networks, or of one.
+   * @param networkId null for all
+   * @throws TsnetError "not-found" for a network that tsnet does not know, "kernel"
+   */
+  async *endpoints(networkId: string | null): AsyncGenerator<readonly EndpointAnswer[]> {
+    const { state, observeLinks } = this.#needs;
+    if (networkId !== null && state.network(networkId) === undefined) {
+      throw new TsnetError("not-found", `network=${networkId}: no such network; GET /v1/networks has the full IDs`);
+    }
+    const endpoints = networkId === null ? [...state.endpoints()] : state.endpointsOf(networkId);
+    const paths = new Set(endpoints.flatMap(({ sandbox }) => sandbox ?? []));
+    const observed = await observeLinks([...paths]);
+    const places = new Map<string, Place>();
+    yield* inParts(endpoints, (endpoint) => {
+      const network = state.network(endpoint.network);
+      if (network === undefined || state.endpoint(endpoint.id) === undefined) return undefined;
+      const place = places.get(network.id) ?? placeOf(network, observed.links);
+      places.set(network.id, place);
+      return reportEndpoint(endpoint, place, { ...observed, isRemoving: state.removing.has(endpoint.id) });
+    });
+  }
+}
+
+/** With a turn of the event loop between two parts. */
+async function* inParts<Item, Answer>(
+  items: Iterable<Item>,
+  report: (item: Item) => Answer | undefined,
+): AsyncGenerator<readonly Answer[]> {
+  let part: Answer[] = [];
+  const turn = new Turn();
+  for (const item of items) {
+    const answer = report(item);
+    if (answer !== undefined) part.push(answer);
+    if (!turn.isOver) continue;
+    yield part;
+    part = [];
+    await turn.next();
+  }
+  yield part;
+}

@@ -1,0 +1,28 @@
+/** What is in network namespaces of containers. */
+import { hasErrno } from "../errors.ts";
+import type { ObservedLink } from "../plan/observed.ts";
+import { Rtnetlink } from "./netlink/rtnetlink.ts";
+import { aliasPrefix } from "./own-links.ts";
+
+/** What a path that is no network namespace gives, or none any more: what is left of one after its unmount is an ordinary file. */
+const noNamespace = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP", "EINVAL"];
+
+/** The links of ours in the network namespace with this file; null if it is none. @throws TsnetError "kernel" */
+export const observeSandboxLinks = (path: string): ObservedLink[] | null =>
+  withSandbox(path, (inside) => inside.listLinks().filter(({ alias }) => alias.startsWith(aliasPrefix)));
+
+/** Runs `work` with a socket in the network namespace with this file; null if it is none. @throws TsnetError "kernel" */
+export function withSandbox<T>(path: string, work: (inside: Rtnetlink) => T): T | null {
+  let inside: Rtnetlink;
+  try {
+    inside = new Rtnetlink(path);
+  } catch (error) {
+    if (noNamespace.some((errno) => hasErrno(error, errno))) return null;
+    throw error;
+  }
+  try {
+    return work(inside);
+  } finally {
+    inside.close();
+  }
+}
