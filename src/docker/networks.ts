@@ -39,7 +39,14 @@ export function parseNetworks(answer: unknown): DockerNetwork[] {
 }
 
 const networkOf = ({ Id, Name, Driver, Options, IPAM }: z.infer<typeof networkShape>): DockerNetwork => ({
-  ...{ id: Id, name: Name, driver: Driver, parent: Options?.["parent"] ?? null, ipamDriver: IPAM.Driver, ipamOptions: IPAM.Options ?? {} },
+  ...{
+    id: Id,
+    name: Name,
+    driver: Driver,
+    parent: Options?.["parent"] ?? null,
+    ipamDriver: IPAM.Driver,
+    ipamOptions: IPAM.Options ?? {},
+  },
   subnets: (IPAM.Config ?? []).flatMap(({ Subnet, Gateway, AuxiliaryAddresses }) => {
     if (!Subnet) return [];
     const auxiliary = Object.values(AuxiliaryAddresses ?? {}).map(withoutPrefix);

@@ -126,7 +126,7 @@ export class ParentWatch {
       const { name } = network.parent;
       log.info(
         { network: id, parent: name, links: count },
-        `parent ${name} of network ${id} is back: ${count} links restored`,
+        `parent ${name} of network ${id} is back: ${count} ${count === 1 ? "link" : "links"} restored`,
       );
     }
   }

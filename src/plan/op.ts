@@ -35,7 +35,10 @@ export interface EnsureVeth {
   readonly hairpin: boolean;
 }
 
-/** An 802.1Q link, up. Equivalent to: `ip link add NAME link BASE type vlan id N`, `ip link set NAME up alias …`. */
+/**
+ * An 802.1Q link, up, without an IPv6 address of its own, with the MTU of its base. On a base that is down it is made all the same:
+ * the kernel takes it up with its base. Equivalent to: `ip link add NAME link BASE type vlan id N`, `ip link set NAME up alias …`.
+ */
 export interface EnsureVlan {
   readonly op: "ensure-vlan";
   readonly name: string;
@@ -46,7 +49,7 @@ export interface EnsureVlan {
   readonly vlanId: number;
 }
 
-/** A link that leads nowhere, up. Equivalent to: `ip link add NAME type dummy`, `ip link set NAME up alias …`. */
+/** A link that leads nowhere, up, without an IPv6 address of its own. Equivalent to: `ip link add NAME type dummy`, `ip link set NAME up alias …`. */
 export interface EnsureDummy {
   readonly op: "ensure-dummy";
   readonly name: string;

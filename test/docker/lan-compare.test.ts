@@ -23,7 +23,7 @@ const moves: Readonly<Record<string, string>> = {
     exec one ping -c 1 -W 2 ${router.ipv6}`,
   "several subnets": `
     network create DRIVER -o parent=eth0 ${range} --subnet 192.168.78.0/24 --gateway 192.168.78.1 lan
-    run -d --name one --network lan ${image}
+    run -d --name one --network lan --ip 192.168.77.70 ${image}
     run -d --name two --network lan --ip 192.168.78.20 ${image}`,
   "no gateway that Docker was told of": `
     network create DRIVER -o parent=eth0 --subnet 192.168.79.0/29 lan

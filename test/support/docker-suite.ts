@@ -63,7 +63,7 @@ async function hasMiscounted(host: Host): Promise<boolean> {
 export async function expectNothingLeft(host: Host): Promise<void> {
   let left: string[] = [];
   const gone = until("nothing is left", settleMs, async () => {
-    left = [...(await ownLinks(host)), ...(await ownElements(host)), ...ownRecords(host)];
+    left = [...(await ownLinks(host)), ...(await ownTables(host)), ...(await ownElements(host)), ...ownRecords(host)];
     return left.length === 0;
   });
   await gone.catch(({ cause }: Error) => {
@@ -83,6 +83,12 @@ const ownLinks = async (host: Host): Promise<string[]> =>
 async function taggedLinks(host: Host): Promise<string[]> {
   const links: { ifname: string; ifalias?: string }[] = await host.ip("link");
   return links.filter(({ ifalias = "" }) => ifalias.startsWith("tsnet:")).map(({ ifname }) => ifname);
+}
+
+/** The table of host access, which is there only with a network that has it. */
+async function ownTables(host: Host): Promise<string[]> {
+  const tables = (await host.nft("list tables")).map(({ table }) => table && `${table.family} ${table.name}`);
+  return tables.filter((name) => name === "arp tsnet");
 }
 
 /** All elements of tsnet's sets and maps, but for the names of Docker's own bridges, which are there without networks of ours. */

@@ -79,6 +79,28 @@ describe("KernelClient.watch", () => {
     });
   }
 
+  it("tells of links that it is to follow, whoever made them, and of their addresses", async () => {
+    await kernel.follow(["other"]);
+    ip("link add other type veth peer name other2");
+    await told("link", "other");
+    ip("addr add 192.0.2.1/24 dev other");
+    await told("addresses");
+  });
+
+  it("tells which links of ours are in sandboxes, and which are none", async () => {
+    ip("netns add box");
+    try {
+      ip("link set tsc-1 netns box name eth0");
+      const [gone, inBox] = await kernel.observeSandboxLinks(["/run/netns/gone", "/run/netns/box"]);
+      expect(gone).to.equal(null);
+      expect(inBox?.map(({ name, alias }) => ({ name, alias }))).to.deep.equal([
+        { name: "eth0", alias: "tsnet:peer:1" },
+      ]);
+    } finally {
+      ip("netns del box");
+    }
+  });
+
   /** Makes an event behind all others: when it is told, so were they. */
   const passEvents = async (): Promise<void> => {
     ip("link add br-user type bridge");

@@ -51,7 +51,7 @@ describe("parents that come and go", () => {
   const goneText = (parent: string): string =>
     `warn: parent ${parent} of network ${network} is gone: its containers are cut off until it is back`;
   const backText = (parent: string, links = 2): string =>
-    `info: parent ${parent} of network ${network} is back: ${links} links restored`;
+    `info: parent ${parent} of network ${network} is back: ${links} ${links === 1 ? "link" : "links"} restored`;
   const mended = (): Promise<boolean> => until("restored", 1000, areBack);
   /** The next comparison begins when this one is over. */
   const settled = (): Promise<void> => driver.reconciler.run();

@@ -16,6 +16,7 @@ import {
   splitList,
   text,
   u8,
+  u16,
   u32,
 } from "../../../src/kernel/netlink/codec.ts";
 
@@ -114,6 +115,7 @@ describe("netlink codec", () => {
 
   it("takes a last attribute without its padding", () => {
     expect(readNumber(decodeAttributes(bytesOf("05000700 09")), 7)).to.equal(9);
+    expect(readNumber(decodeAttributes(encodeAttributes([[7, u16(4094)]])), 7)).to.equal(4094);
   });
 
   it("ignores the flags in the type of an attribute", () => {
