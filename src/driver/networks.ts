@@ -52,10 +52,9 @@ export class Networks {
     return locks.exclusive(request.id, () =>
       // Two networks at once must not both find the same subnet free.
       locks.exclusive("networks", async () => {
-        const { network, ignored, warnings } = planNetwork(request);
+        const { network, ignored } = planNetwork(request);
         if (ignored.length > 0)
           log.warn({ network: network.id, options: ignored }, "options of Docker's that tsnet ignores");
-        for (const warning of warnings) log.warn({ network: network.id }, warning);
         const subnets = [...request.ipv4, ...request.ipv6].map(attachedSubnet);
         overdue?.throwIfAborted();
         await this.#create(network, subnets, overdue);

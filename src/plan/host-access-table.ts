@@ -4,8 +4,10 @@
  * network, which do not reach the parent's own answer; for everybody else there is one answer, with one MAC address.
  *
  * An address that the host has for the network alone (tsnet.host_address) is the shim's: it answers everybody about it, so that
- * others who look for duplicates see it, also where arp_ignore keeps the parent from that; and no other link does. Replies are not
- * requests: what the host asks by its other links with that address as the sender's gets through.
+ * others who look for duplicates see it, also where arp_ignore keeps the parent from that; and no other link does. What the host
+ * sends from that address to others of the LAN goes out by the parent all the same. Asking for them there it does not say from
+ * which address (as a probe of RFC 5227), so that they do not learn the parent's MAC address for it; on ipvlan, the answer would
+ * go to the shim, which has not asked.
  */
 import { parseHostAddress, parseIp } from "../net/cidr.ts";
 import { shimName } from "../net/names.ts";
@@ -28,6 +30,10 @@ export const hostAccessTable: NftTable = {
     iifname . arp daddr ip @at accept
     arp operation request arp daddr ip @hosts drop
     iifname @shims iifname . arp saddr ip != @reach drop
+  }
+  chain output {
+    type filter hook output priority 0; policy accept;
+    arp operation request arp saddr ip @hosts oifname . arp saddr ip != @at arp saddr ip set 0.0.0.0
   }`,
   linkParts: { shims: [0], reach: [0], at: [0] },
 };

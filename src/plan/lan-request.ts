@@ -36,7 +36,7 @@ function planIpvlanNetwork(request: NetworkRequest): PlannedNetwork<IpvlanNetwor
 
 function planCommon(mode: LanNetwork["mode"], request: NetworkRequest, options: LanOptions): Common {
   const parent = planParent(request, options);
-  const internal = parent.kind === "dummy";
+  const internal = request.internal || parent.kind === "dummy";
   return {
     id: request.id,
     parent,
@@ -50,9 +50,9 @@ function planCommon(mode: LanNetwork["mode"], request: NetworkRequest, options: 
   };
 }
 
-/** As with Docker, an internal network and one without a parent are the same. */
-const planParent = ({ id, internal }: NetworkRequest, { parent }: LanOptions): Parent =>
-  internal || parent === undefined ? { name: dummyName(id), kind: "dummy" } : { name: parent, kind: "link" };
+/** As with Docker, a network without a parent is internal; one that is internal may have a parent all the same. */
+const planParent = ({ id }: NetworkRequest, { parent }: LanOptions): Parent =>
+  parent === undefined ? { name: dummyName(id), kind: "dummy" } : { name: parent, kind: "link" };
 
 const planSubnet = ({ family, pool, gateway }: AskedSubnet, internal: boolean): LanNetwork["subnets"][number] => ({
   family,
@@ -67,9 +67,6 @@ function finished<N extends LanNetwork>(
 ): PlannedNetwork<N> {
   refuseDuplicateCheck(network, options);
   const hostAccess = planHostAccess(network, options, request);
-  const isUnused = request.internal && options.parent !== undefined;
-  const reason = "a network with --internal has a parent of its own that leads nowhere";
-  const warnings = isUnused ? [`parent=${options.parent} has no effect: ${reason}`] : [];
   const duplicateCheck = options.duplicateCheck ?? isLayer2(network);
-  return { network: { ...network, hostAccess, duplicateCheck }, ignored, warnings };
+  return { network: { ...network, hostAccess, duplicateCheck }, ignored };
 }

@@ -35,13 +35,11 @@ export interface NetworkRequest {
   readonly ipv6: readonly RequestedSubnet[];
 }
 
-/** The network that a request asks for, and what to warn about. */
+/** The network that a request asks for, and the option keys that were ignored. */
 export interface PlannedNetwork<N extends Network> {
   readonly network: N;
   /** Keys of Docker's that are not known here. */
   readonly ignored: readonly string[];
-  /** What else of the request has no effect, in sentences. */
-  readonly warnings: readonly string[];
 }
 
 /**
@@ -82,7 +80,7 @@ export function planBridgeNetwork(request: NetworkRequest): PlannedNetwork<Bridg
     ready: false,
   };
   refuseWithoutEffect(options, network);
-  return { network, ignored, warnings: [] };
+  return { network, ignored };
 }
 
 function planSubnet(subnet: AskedSubnet, internal: boolean, options: BridgeOptions): BridgeSubnet {

@@ -61,6 +61,14 @@ describe("networks of mode macvlan", () => {
     if (driver === "tsnet") expect((await a.endpoint("lan")).MacAddress).to.equal("02:42:c0:a8:4d:28");
   });
 
+  it("with --internal reach their segment, and nothing else", async () => {
+    await create(one(), "lan", ...hostSubnet(), "--internal");
+    const a = await serve(one());
+    await ping(a, router.ipv4);
+    expect(await defaultRoutes(a)).to.deep.equal([]);
+    expect(await echoes(a, client.ipv4)).to.equal(false);
+  });
+
   it("share a parent", async function () {
     if (driver !== "tsnet" && !(await isSince(one(), 27))) this.skip();
     await create(one(), "lan", ...hostSubnet(1));

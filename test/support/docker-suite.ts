@@ -24,16 +24,24 @@ export function useHost(
   before("a host with dockerd and tsnet", async () => {
     host = await Host.start(dockerdFlags, typeof options === "function" ? options() : options);
   });
-  afterEach("nothing is left of the test", async function () {
-    if (this.currentTest?.isFailed()) showLogs(host);
-    await removeAll(host);
-    if (driver === "tsnet") await expectNothingLeft(host);
-  });
-  after(async () => {
-    await using last = host;
-    if (driver === "tsnet" && last !== undefined) await expectNoLinkLeft(last);
-  });
+  leaveNothing(() => host);
+  after(() => endHost(host));
   return () => host;
+}
+
+/** For a describe: after each of its tests nothing may be left on the host. */
+export function leaveNothing(host: () => Host): void {
+  afterEach("nothing is left of the test", async function () {
+    if (this.currentTest?.isFailed()) showLogs(host());
+    await removeAll(host());
+    if (driver === "tsnet") await expectNothingLeft(host());
+  });
+}
+
+/** @throws Error that names the links that tsnet has left there */
+export async function endHost(host: Host | undefined): Promise<void> {
+  await using last = host;
+  if (driver === "tsnet" && last !== undefined) await expectNoLinkLeft(last);
 }
 
 /** Removes all containers and networks of a host. */

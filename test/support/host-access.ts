@@ -1,8 +1,6 @@
 /** What the tests of host access have in common: modes macvlan and ipvlan. */
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { expect } from "chai";
-import { exitOf } from "./commands.ts";
+import { attempt } from "./commands.ts";
 import type { Container } from "./container.ts";
 import type { Host } from "./host.ts";
 import { hostSubnet, type LanMode, lanDriver, onParent } from "./lan.ts";
@@ -56,24 +54,13 @@ export const reachesAgain = (host: Host, address: string): Promise<unknown> =>
   });
 
 /**
- * Has a machine ask for an address by ARP, and listens.
+ * Has a machine ask for an address by ARP, twice.
  * @param link of that machine
  * @returns the MAC addresses of all answers that come within a time in which each would
  */
 export async function answersToArp(asker: Place, link: string, address: string): Promise<string[]> {
-  const [file = "", ...args] = await asker.enter(["tcpdump", "-lnei", link, "arp"]);
-  const listener = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const macs: string[] = [];
-  createInterface(listener.stdout).on("line", (line) => {
-    const mac = new RegExp(`Reply ${address.replaceAll(".", "\\.")} is-at ([0-9a-f:]+)`).exec(line)?.[1];
-    if (mac !== undefined) macs.push(mac);
-  });
-  await new Promise<void>((resolve) => {
-    createInterface(listener.stderr).on("line", (line) => line.includes("listening on") && resolve());
-  });
-  const [program = "", ...words] = await asker.enter(["busybox", "arping", "-c", "2", "-w", "2", "-I", link, address]);
-  await exitOf(spawn(program, words, { stdio: "ignore" }));
-  listener.kill("SIGTERM");
-  await exitOf(listener);
-  return macs;
+  const words = ["busybox", "arping", "-b", "-c", "2", "-w", "2", "-I", link, address];
+  const { stdout, stderr } = await attempt(await asker.enter(words));
+  if (!stdout.includes("Sent 2 probe")) throw new Error(`busybox arping did not ask: ${stderr || stdout}`);
+  return [...stdout.matchAll(/reply from \S+ \[([0-9a-f:]+)\]/g)].map(([, mac = ""]) => mac);
 }

@@ -13,7 +13,7 @@ import { cloneDirectory, guestScript, loadHook, loadHookSource, parseResult, por
 const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 /** What of the clone goes along: as it is, and without types. */
-const parts = ["node_modules", "package.json", "package-lock.json", "tsconfig.json"];
+const parts = ["node_modules", "docs", "README.md", "package.json", "package-lock.json", "tsconfig.json"];
 const programs = ["src", "test"];
 
 const megabytes = 3072;

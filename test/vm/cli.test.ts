@@ -1,15 +1,15 @@
 /** What tsnet networks and tsnet endpoints say of VLANs, ipvlan and networks without a parent. */
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { useCommonHost } from "../support/common-host.ts";
 import { Container } from "../support/container.ts";
-import { useHost } from "../support/docker-suite.ts";
 import { addUplink } from "../support/lan.ts";
 import { driver } from "../support/plugin.ts";
 
 const program = fileURLToPath(new URL("../../src/cli/tsnet", import.meta.url));
 
 describe("the commands tsnet networks and tsnet endpoints, of VLANs and ipvlan", () => {
-  const host = useHost();
+  const host = useCommonHost();
   const tsnet = async (words: string): Promise<string[][]> =>
     (await host().sh(`DOCKER_HOST=unix://${host().socket} ${program} ${words}`))
       .trimEnd()

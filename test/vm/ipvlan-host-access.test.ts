@@ -1,6 +1,6 @@
 import { expect } from "chai";
+import { useCommonHost } from "../support/common-host.ts";
 import { Container } from "../support/container.ts";
-import { useHost } from "../support/docker-suite.ts";
 import { createWithAccess, expectBothWays, hasLink, hasTable, wayTo } from "../support/host-access.ts";
 import { hostSubnet6 } from "../support/lan.ts";
 import { hostNetwork, router } from "../support/outside.ts";
@@ -12,7 +12,7 @@ const address = "192.168.77.250";
 const address6 = "fd00:77::250";
 
 describe("host access to networks of mode ipvlan", () => {
-  const host = useHost();
+  const host = useCommonHost();
   const run = (...args: string[]) => Container.run(host(), { network: "lan", serve: true }, ...args);
 
   it("works both ways, and goes with the container and the network", async () => {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
+import { useCommonHost } from "../support/common-host.ts";
 import { Container } from "../support/container.ts";
-import { expectNothingLeft, useHost } from "../support/docker-suite.ts";
+import { expectNothingLeft } from "../support/docker-suite.ts";
 import { image } from "../support/image.ts";
 import { defaultRoutes, hostSubnet, hostSubnet6, lanDriver, onParent, Stranger } from "../support/lan.ts";
 import { client, hostNetwork, router } from "../support/outside.ts";
@@ -9,7 +10,7 @@ import { until } from "../support/poll.ts";
 import { echoes, ping } from "../support/probe.ts";
 
 describe("networks of mode ipvlan", () => {
-  const host = useHost();
+  const host = useCommonHost();
   const segment = () => host().outside.router;
   const create = (name: string, ...args: string[]) =>
     host().docker("network", "create", ...lanDriver("ipvlan"), ...onParent("eth0"), ...args, name);

@@ -25,7 +25,7 @@ const dummy = { name: "tsp-a1000000000", kind: "dummy" };
 
 describe("a request for a network on a parent", () => {
   it("without options of its mode means the defaults", () => {
-    const none = { ignored: [], warnings: [] };
+    const none = { ignored: [] };
     expect(planNetwork(lanRequest("macvlan"))).to.deep.equal({
       network: { ...common, mode: "macvlan", macvlanMode: "bridge" },
       ...none,
@@ -53,7 +53,6 @@ describe("a request for a network on a parent", () => {
     expect(planNetwork(lanRequest("macvlan", { ...options, macvlan_mode: "bridge" }, { ipv6 }))).to.deep.equal({
       network: { ...shared, mode: "macvlan", macvlanMode: "bridge" },
       ignored: ["com.docker.network.not_yet"],
-      warnings: [],
     });
     const flags = { ipvlan_mode: "l2", ipvlan_flag: "bridge" };
     expect(planNetwork(lanRequest("ipvlan", { ...options, ...flags }, { ipv6 })).network).to.deep.equal({
@@ -78,22 +77,19 @@ describe("a request for a network on a parent", () => {
   for (const [what, options, internal] of [
     ["without a parent", { mode: "macvlan" }, false],
     ["with an empty one", { mode: "macvlan", parent: "" }, false],
-    ["with --internal", { mode: "macvlan" }, true],
+    ["with --internal and no parent", { mode: "macvlan" }, true],
   ] as const) {
     it(`is internal ${what}, on a dummy of its own, and no gateway leads out`, () => {
-      const { network, warnings } = planNetwork(networkRequest({ options, internal }));
+      const { network } = planNetwork(networkRequest({ options, internal }));
       const subnets = [{ family: 4, pool: "172.18.0.0/16", defaultGateway: null }];
       expect(network).to.deep.include({ parent: dummy, internal: true, subnets });
-      expect(warnings).to.deep.equal([]);
     });
   }
 
-  it("with --internal and a parent warns that the parent is not used", () => {
-    const { network, warnings } = planNetwork(lanRequest("ipvlan", {}, { internal: true }));
-    expect(network).to.deep.include({ parent: dummy });
-    expect(warnings).to.deep.equal([
-      "parent=eth0 has no effect: a network with --internal has a parent of its own that leads nowhere",
-    ]);
+  it("is on its parent with --internal as well, and no gateway leads out", () => {
+    const { network } = planNetwork(lanRequest("ipvlan", {}, { internal: true }));
+    expect(network).to.deep.include({ parent: { name: "eth0", kind: "link" }, internal: true });
+    expect(network.subnets.map(({ defaultGateway }) => defaultGateway)).to.deep.equal([null]);
   });
 
   it("needs no gateway", () => {

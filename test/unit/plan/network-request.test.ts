@@ -135,7 +135,6 @@ describe("a request for a network", () => {
   it("without options means Docker's defaults", () => {
     expect(planBridgeNetwork(networkRequest())).to.deep.equal({
       ignored: [],
-      warnings: [],
       network: {
         id: idOf("a1"),
         mode: "bridge",
