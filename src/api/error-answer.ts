@@ -14,7 +14,7 @@ export interface ErrorAnswer {
  */
 export function errorAnswer(method: string, error: unknown): ErrorAnswer {
   const status = malformedStatus(error);
-  const text = shorten(status === undefined ? explain(error) : `${method}: ${malformedText(error)}`);
+  const text = printable(shorten(status === undefined ? explain(error) : `${method}: ${malformedText(error)}`));
   if (method.startsWith("IpamDriver.")) return { status: 200, body: { Error: text }, text };
   return { status: status ?? 200, body: { Err: text }, text };
 }
@@ -23,6 +23,10 @@ export function errorAnswer(method: string, error: unknown): ErrorAnswer {
 const longest = 4096;
 
 const shorten = (text: string): string => (text.length > longest ? `${text.slice(0, longest)}…` : text);
+
+/** An option that was mistyped may have in it what a terminal obeys, or does not show. */
+const printable = (text: string): string =>
+  text.replaceAll(/(?![\n\t])[\p{Cc}\p{Cf}]/gu, (sign) => `\\u{${sign.codePointAt(0)?.toString(16)}}`);
 
 /** The status for a request that could not be read; undefined for an error of another kind. */
 function malformedStatus(error: unknown): number | undefined {

@@ -18,6 +18,7 @@ import type { Repair, Wanted } from "../plan/reconcile.ts";
 import { planHostAccessRepairs } from "../plan/reconcile-host-access.ts";
 import { KeptTable } from "./kept-table.ts";
 import type { Kernel } from "./kernel.ts";
+import { findHolder } from "./lan-addresses.ts";
 import type { Log } from "./log.ts";
 import type { State } from "./state.ts";
 
@@ -168,12 +169,11 @@ export class HostAccess {
     }
   }
 
-  async #refuseAnswered({ id, mode, parent, duplicateCheck }: LanNetwork, addresses: readonly string[]): Promise<void> {
-    if (!duplicateCheck || parent.kind === "dummy") return;
-    const alsoOn = mode === "ipvlan" ? parent.name : null;
-    const [holder] = await this.#needs.kernel.probeAddresses({ link: shimName(id), alsoOn, addresses });
+  async #refuseAnswered(network: LanNetwork, addresses: readonly string[]): Promise<void> {
+    if (!network.duplicateCheck || network.parent.kind === "dummy") return;
+    const holder = await findHolder(this.#needs, network, { link: shimName(network.id), addresses });
     if (holder === undefined) return;
-    const why = `${holder.mac} has it on ${parent.name}: give another one`;
+    const why = `${holder.mac} has it on ${network.parent.name}: give another one`;
     throw taken(holder.address, `${why}; tsnet.duplicate_check=false turns the check off`);
   }
 }

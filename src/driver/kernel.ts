@@ -126,8 +126,8 @@ export interface Kernel {
    * Who has one of these addresses already, or is about to take it: as soon as the first answers; nobody after 900 ms. Asks three
    * times, by ARP probes (RFC 5227) and the neighbor solicitations of duplicate address detection (RFC 4862), of which nobody
    * learns anything. The host's own addresses are not found.
-   * @throws TsnetError "kernel" that names the addresses and the link, with errno ENODEV, ENXIO or ENETDOWN for a link that is not
-   *   there or not up, or that does not stay so; also when the kernel is closed meanwhile
+   * @throws TsnetError "kernel" that names the addresses and the link, with errno ENODEV or ENXIO for a link that is not there,
+   *   ENETDOWN for one that is not up or has no carrier, or that does not stay so; also when the kernel is closed meanwhile
    */
   probeAddresses(probe: AddressProbe): Promise<readonly AddressHolder[]>;
   /**

@@ -3,7 +3,7 @@ import { parseHostAddress } from "../net/cidr.ts";
 import { lanLinkName, linkAlias } from "../net/names.ts";
 import { planProbe } from "../plan/lan.ts";
 import { type Endpoint, isLayer2, type LanNetwork } from "../plan/network.ts";
-import type { Kernel } from "./kernel.ts";
+import type { AddressHolder, AddressProbe, Kernel } from "./kernel.ts";
 import type { Log } from "./log.ts";
 import type { State } from "./state.ts";
 
@@ -39,28 +39,17 @@ export class LanAddresses {
   }
 
   /**
-   * Asks the segment, from the endpoint's own link, which then is down again. Nobody can be asked while the parent is down, which
-   * hinders no container.
+   * Asks the segment, from the endpoint's own link, which then is down again.
    * @throws TsnetError "conflict" that names the MAC address of who answers
    */
   async refuseAnswered(network: LanNetwork, endpoint: Endpoint): Promise<void> {
-    const { kernel, log } = this.#needs;
-    const { name: parent } = network.parent;
+    const { kernel } = this.#needs;
     const link = lanLinkName(endpoint.id);
-    const addresses = ipsOf(endpoint);
     await kernel.apply(planProbe(network, endpoint));
-    const alsoOn = network.mode === "ipvlan" ? parent : null;
-    const [holder] = await kernel.probeAddresses({ link, alsoOn, addresses }).catch((error: unknown) => {
-      if (!hasErrno(error, "ENETDOWN")) throw error;
-      log.warn(
-        { network: network.id, addresses },
-        `nobody could be asked for duplicates: the parent ${parent} is down`,
-      );
-      return [];
-    });
+    const holder = await findHolder(this.#needs, network, { link, addresses: ipsOf(endpoint) });
     if (holder !== undefined) {
       const advice = "; tsnet.duplicate_check=false turns the check off";
-      refuse(holder.address, network, `is in use on ${parent} by ${holder.mac}`, advice);
+      refuse(holder.address, network, `is in use on ${network.parent.name} by ${holder.mac}`, advice);
     }
     await kernel.apply([{ op: "set-link-down", name: link, alias: linkAlias("lan", endpoint.id) }]);
   }
@@ -75,6 +64,26 @@ export class LanAddresses {
       const name = links.find(({ index }) => index === link)?.name;
       refuse(taken, network, `is the host's own${name === undefined ? "" : `, on ${name}`}`);
     }
+  }
+}
+
+/**
+ * Who on the segment of a network has one of the addresses, asked from a link that is up. Nobody can be asked while the parent is
+ * down or has no carrier: that hinders nobody, and the log says so.
+ */
+export async function findHolder(
+  { kernel, log }: Pick<LanAddressesNeeds, "kernel" | "log">,
+  { id, mode, parent }: LanNetwork,
+  asked: Pick<AddressProbe, "link" | "addresses">,
+): Promise<AddressHolder | undefined> {
+  try {
+    const [holder] = await kernel.probeAddresses({ ...asked, alsoOn: mode === "ipvlan" ? parent.name : null });
+    return holder;
+  } catch (error) {
+    if (!hasErrno(error, "ENETDOWN")) throw error;
+    const fields = { network: id, addresses: asked.addresses };
+    log.warn(fields, `nobody could be asked for duplicates: the parent ${parent.name} is down or has no carrier`);
+    return undefined;
   }
 }
 

@@ -58,14 +58,18 @@ export class LanMode implements Mode<LanNetwork> {
   async createEndpoint(network: LanNetwork, endpoint: Endpoint): Promise<void> {
     const { hostAccess } = this.#needs;
     await this.#addresses.refuseTaken(network, endpoint);
-    await this.#makeLink(network, endpoint);
-    if (isProbed(network)) await this.#addresses.refuseAnswered(network, endpoint);
+    await this.#explained(network, endpoint, async () => {
+      await this.#makeLink(network, endpoint);
+      if (isProbed(network)) await this.#addresses.refuseAnswered(network, endpoint);
+    });
     await hostAccess.ensureEndpoint(network, endpoint);
   }
 
   async ensureEndpoint(network: LanNetwork, endpoint: Endpoint): Promise<void> {
     // the link of one that has joined is in its container, or on its way
-    if (endpoint.sandbox === null) await this.#makeLink(network, endpoint);
+    if (endpoint.sandbox === null) {
+      await this.#explained(network, endpoint, () => this.#makeLink(network, endpoint));
+    }
     await this.#needs.hostAccess.ensureEndpoint(network, endpoint);
   }
 
@@ -88,12 +92,17 @@ export class LanMode implements Mode<LanNetwork> {
   async #makeLink(network: LanNetwork, endpoint: Endpoint): Promise<void> {
     const { kernel } = this.#needs;
     const ops = planLanLink(network, endpoint);
+    await kernel.apply(ops).catch((error: unknown) => {
+      // a parent of ours that has just gone, and of which the reconciler does not know yet
+      if (!hasErrno(error, "ENODEV") || network.parent.kind === "link") throw error;
+      return kernel.apply([...planParent(network), ...ops]);
+    });
+  }
+
+  /** Runs `work`; its error says what the parent has to do with it. */
+  async #explained(network: LanNetwork, endpoint: Endpoint, work: () => Promise<void>): Promise<void> {
     try {
-      await kernel.apply(ops).catch((error: unknown) => {
-        // a parent of ours that has just gone, and of which the reconciler does not know yet
-        if (!hasErrno(error, "ENODEV") || network.parent.kind === "link") throw error;
-        return kernel.apply([...planParent(network), ...ops]);
-      });
+      await work();
     } catch (error) {
       throw (await this.#parents.explain(error, network, endpoint)) ?? error;
     }

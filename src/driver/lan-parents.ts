@@ -53,7 +53,9 @@ export class LanParents {
     if (!observed.links.some((link) => link.name === name)) {
       return conflict(`the requested parent interface ${name} was not found on the Docker host`, error);
     }
-    if (network.mode === "macvlan" && network.macvlanMode === "passthru" && error.errno === "EINVAL") {
+    // of code "invalid" is one about the parent or the MTU
+    const isRefused = error.code === "conflict" && error.errno === "EINVAL";
+    if (network.mode === "macvlan" && network.macvlanMode === "passthru" && isRefused) {
       const other = this.#needs.state.endpointsOf(network.id).find(({ id }) => id !== endpoint.id);
       if (other !== undefined) {
         return conflict(

@@ -1,4 +1,4 @@
-import { linkAlias } from "../net/names.ts";
+import { linkAlias, parseLinkAlias } from "../net/names.ts";
 import type { Observed, ObservedLink } from "../plan/observed.ts";
 import { followedLinks, hasParent, linksByName, type Restoration, type SandboxLinks } from "../plan/reconcile-lan.ts";
 import type { Kernel } from "./kernel.ts";
@@ -20,6 +20,8 @@ export class ParentWatch {
   #followed: ReadonlySet<string> = new Set();
   /** The links that are followed, by name, as they were when everything was compared last. */
   #seen: ReadonlyMap<string, ObservedLink> = new Map();
+  /** The links of endpoints, by endpoint, as they were seen last, and where. */
+  readonly #inside = new Map<string, { readonly sandbox: string; readonly name: string }>();
   /** Networks without their parent, by ID, and how many links have come back since. */
   readonly #cutOff = new Map<string, { links: number }>();
 
@@ -74,7 +76,27 @@ export class ParentWatch {
       const links = await kernel.observeSandboxLinks(some);
       for (const [index, path] of some.entries()) found.set(path, links[index] ?? null);
     }
+    this.#noteNames(found);
     return found;
+  }
+
+  /** dockerd's names of links. A link that is gone may come back. */
+  #noteNames(sandboxes: SandboxLinks): void {
+    const { state } = this.#needs;
+    for (const [id, { sandbox }] of this.#inside) {
+      if (state.endpoint(id)?.sandbox !== sandbox) this.#inside.delete(id);
+    }
+    for (const [sandbox, links] of sandboxes) {
+      for (const { alias, name } of links ?? []) {
+        const owner = parseLinkAlias(alias);
+        if (owner?.role === "lan") this.#inside.set(owner.id, { sandbox, name });
+      }
+    }
+  }
+
+  /** What the links of endpoints are called in their containers, by endpoint, as far as that is known. */
+  namesInside(): ReadonlyMap<string, string> {
+    return new Map([...this.#inside].map(([id, { name }]) => [id, name]));
   }
 
   /**

@@ -215,9 +215,9 @@ export class Reconciler {
 
   /** The plan is handed over in the turn in which the records are read: see plan/reconcile.ts. */
   async #repairLinks(observed: Observed, sandboxes: SandboxLinks): Promise<void> {
-    const { state, kernel, hostAccess, parents, announcements, removals } = this.#needs;
+    const { state, kernel, hostAccess, parents, announcements, removals, locks } = this.#needs;
     const wanted = state.wanted();
-    const lan = planLanReconcile(wanted, observed, sandboxes);
+    const lan = planLanReconcile(wanted, observed, sandboxes, parents.namesInside());
     parents.noteLosses(observed);
     const access = hostAccess.planRepairs(wanted, observed);
     const repairs = [...planReconcile(wanted, observed), ...lan.repairs, ...access];
@@ -228,7 +228,7 @@ export class Reconciler {
     await Promise.all(done);
     for (const one of lan.restorations) {
       await this.#attempt(one.kind, one.reason, async () => {
-        const isBack = await parents.restore(one);
+        const isBack = await locks.exclusive(one.endpoint.id, () => parents.restore(one));
         if (isBack) announcements.announce(one.endpoint.id);
         return isBack;
       });

@@ -2,7 +2,7 @@
 import { hasErrno } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
 import type { EnsureDummy, EnsureLanLink, EnsureVlan, SetLinkDown } from "../plan/op.ts";
-import { dummyInfo, encodeMac, mtuOf, quietOf, vlanInfo } from "./link-attributes.ts";
+import { dummyInfo, encodeMac, mtuOf, vlanInfo } from "./link-attributes.ts";
 import { makeLink, type NewLink, newLanLink, refusedUp } from "./make-link.ts";
 import { type Attribute, u32 } from "./netlink/codec.ts";
 import { ifla } from "./netlink/constants.ts";
@@ -80,7 +80,7 @@ export class LanLinks {
       this.#own.takeOut(found);
       if (!makeLink(this.#own, wanted)) throw this.#own.inTheWay(name);
     }
-    this.#own.finish(name, () => this.#rtnetlink.changeLink({ name }, { attributes: quietOf(alias) }));
+    this.#own.finish(name, () => this.#own.nameQuietly({ name }, alias));
     return undefined;
   }
 

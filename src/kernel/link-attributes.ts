@@ -30,14 +30,8 @@ export const aliasOf = (alias: string): Attribute[] => [
   [ifla.group, u32(0)],
 ];
 
-/**
- * The alias of a link that is to make no IPv6 address for itself. It must not be taken up by the same request, which would do that
- * first, unless it has no carrier yet (do_setlink() in net/core/rtnetlink.c).
- */
-export const quietOf = (alias: string): Attribute[] => [
-  ...aliasOf(alias),
-  [ifla.afSpec, [[addressFamily.inet6, [[iflaInet6.addrGenMode, u8(iflaInet6.none)]]]]],
-];
+/** A link that makes no IPv6 address for itself. */
+export const quiet: Attribute = [ifla.afSpec, [[addressFamily.inet6, [[iflaInet6.addrGenMode, u8(iflaInet6.none)]]]]];
 
 /** IFLA_LINKINFO of a bridge. */
 export const bridgeOf = (nfCall: boolean): Attribute => [

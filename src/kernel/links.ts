@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { TsnetError } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
 import type { EnsureBridge, EnsurePort, EnsureVeth, RemoveLinks } from "../plan/op.ts";
-import { aliasOf, bridgeOf, encodeMac, hairpinOf, mtuOf, pairOf, quietOf } from "./link-attributes.ts";
+import { aliasOf, bridgeOf, encodeMac, hairpinOf, mtuOf, pairOf } from "./link-attributes.ts";
 import { type Attribute, u32 } from "./netlink/codec.ts";
 import { ifla } from "./netlink/constants.ts";
 import type { Rtnetlink } from "./netlink/rtnetlink.ts";
@@ -83,8 +83,7 @@ export class Links {
   #makePort({ name, peer, alias, peerAlias, hairpin }: EnsureVeth, master: number): void {
     this.#rtnetlink.getLink({ name });
     this.#rtnetlink.changeLink({ name }, { attributes: [[ifla.master, u32(master)]] });
-    const attributes: Attribute[] = [...quietOf(alias), ...(hairpin ? [hairpinOf(true)] : [])];
-    this.#rtnetlink.changeLink({ name }, { up: true, attributes });
+    this.#own.nameQuietly({ name }, alias, { up: true, attributes: hairpin ? [hairpinOf(true)] : [] });
     this.#rtnetlink.changeLink({ name: peer }, { attributes: aliasOf(peerAlias) });
   }
 
@@ -124,7 +123,7 @@ export class Links {
     }
     const { link } = found;
     const key = { index: link.index };
-    if (link.alias !== op.alias) this.#rtnetlink.changeLink(key, { attributes: quietOf(op.alias) });
+    if (link.alias !== op.alias) this.#own.nameQuietly(key, op.alias);
     const mtu = op.mtuBytes === link.mtuBytes ? [] : mtuOf(op.mtuBytes);
     if (mtu.length > 0) this.#rtnetlink.changeLink(key, { attributes: mtu });
     this.#mendPort(link, { master, hairpin: op.hairpin });

@@ -2,9 +2,10 @@
 import { hasErrno, TsnetError } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
 import type { RemoveLinks } from "../plan/op.ts";
+import { aliasOf, quiet } from "./link-attributes.ts";
 import { type Attribute, text, u32 } from "./netlink/codec.ts";
 import { ifla } from "./netlink/constants.ts";
-import type { LinkChange, Rtnetlink } from "./netlink/rtnetlink.ts";
+import type { LinkChange, LinkKey, Rtnetlink } from "./netlink/rtnetlink.ts";
 
 /** The group of links that wait for deletion: "tsne". Groups belong to everybody; nobody takes this one by chance. */
 export const removalGroup = 0x74736e65;
@@ -52,6 +53,23 @@ export class OwnLinks {
     } catch (error) {
       ignoring(["ENODEV"], () => this.rtnetlink.deleteLink({ name }));
       throw error;
+    }
+  }
+
+  /**
+   * Gives a link its alias, and has it make no IPv6 address for itself. It must not be taken up by the same request, which would do
+   * that first, unless it has no carrier yet (do_setlink() in net/core/rtnetlink.c).
+   *
+   * With an MTU below 1280 bytes a link has no IPv6, and none has on a kernel that was started with ipv6.disable=1: then the kernel
+   * knows no such setting (inet6_validate_link_af() in net/ipv6/addrconf.c), and does not need it.
+   */
+  nameQuietly(key: LinkKey, alias: string, { attributes, ...change }: LinkChange = { attributes: [] }): void {
+    const named = [...aliasOf(alias), ...attributes];
+    try {
+      this.rtnetlink.changeLink(key, { ...change, attributes: [...named, quiet] });
+    } catch (error) {
+      if (!hasErrno(error, "EAFNOSUPPORT")) throw error;
+      this.rtnetlink.changeLink(key, { ...change, attributes: named });
     }
   }
 

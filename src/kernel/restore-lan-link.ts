@@ -2,9 +2,9 @@
 import { TsnetError } from "../errors.ts";
 import type { RestoreLanLink, SetSandboxMtu } from "../plan/op.ts";
 import { close, open } from "./libc.ts";
-import { aliasOf, mtuOf } from "./link-attributes.ts";
+import { aliasOf, encodeMac, mtuOf } from "./link-attributes.ts";
 import { makeLink, newLanLink, refusedUp } from "./make-link.ts";
-import { text, u32 } from "./netlink/codec.ts";
+import { type Attribute, text, u32 } from "./netlink/codec.ts";
 import { ifla, route } from "./netlink/constants.ts";
 import { inNamespace } from "./netlink/in-namespace.ts";
 import type { Rtnetlink } from "./netlink/rtnetlink.ts";
@@ -63,13 +63,12 @@ function create(host: OwnLinks, op: RestoreLanLink): void {
 }
 
 function complete(inside: Rtnetlink, op: RestoreLanLink): void {
-  const names = new Set(inside.listLinks().map(({ name }) => name));
-  let number = 0;
-  while (names.has(`${op.interfacePrefix}${number}`)) number++;
-  const name = `${op.interfacePrefix}${number}`;
-  const index = inside.getLink({ name: op.name })?.index ?? 0;
+  const name = freeName(inside, op);
+  const { index = 0, mac } = inside.getLink({ name: op.name }) ?? {};
+  // a link of mode passthru is made with its parent's, whatever is asked for: macvlan_common_newlink() in drivers/net/macvlan.c
+  const address: Attribute[] = op.mac === null || op.mac === mac ? [] : [[ifla.address, encodeMac(op.mac)]];
   // by its index: a request has one name only, the one that it is to get
-  inside.changeLink({ index }, { attributes: [[ifla.ifname, text(name)]] });
+  inside.changeLink({ index }, { attributes: [[ifla.ifname, text(name)], ...address] });
   // where the first networks of a container had no IPv6, dockerd has turned it off
   if (op.addresses.some((address) => address.includes(":"))) allowIpv6(op.sandbox, name);
   for (const address of op.addresses) inside.replaceAddress(index, address, { broadcast: true });
@@ -80,6 +79,15 @@ function complete(inside: Rtnetlink, op: RestoreLanLink): void {
   }
   restoreRoutes(inside, index, op);
   inside.changeLink({ index }, { attributes: aliasOf(op.alias) });
+}
+
+/** dockerd finds the link by the name that it gave it, when the container leaves the network. */
+function freeName(inside: Rtnetlink, { interfacePrefix, interfaceName }: RestoreLanLink): string {
+  const names = new Set(inside.listLinks().map(({ name }) => name));
+  if (interfaceName !== undefined && !names.has(interfaceName)) return interfaceName;
+  let number = 0;
+  while (names.has(`${interfacePrefix}${number}`)) number++;
+  return `${interfacePrefix}${number}`;
 }
 
 /** What /proc/sys/net shows is of the network namespace of the thread that looks. */

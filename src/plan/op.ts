@@ -100,8 +100,10 @@ export interface RestoreLanLink extends LanLink {
   readonly op: "restore-lan-link";
   /** Path of the container's network namespace. */
   readonly sandbox: string;
-  /** Its name there, less the number: dockerd takes the lowest that is free. */
+  /** Its name there, less the number: the lowest that is free is taken. */
   readonly interfacePrefix: string;
+  /** The name that it had there, if that is known: it gets it if it is free. */
+  readonly interfaceName?: string;
   /** "192.168.1.10/24", at most one a family. */
   readonly addresses: readonly string[];
   /** Default routes, at most one a family; only where the container has no other. */

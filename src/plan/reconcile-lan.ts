@@ -24,8 +24,16 @@ export interface LanPlan {
   readonly restorations: readonly Restoration[];
 }
 
-/** @param sandboxes none where nothing has happened to a parent */
-export function planLanReconcile(wanted: Wanted, observed: Observed, sandboxes: SandboxLinks): LanPlan {
+/**
+ * @param sandboxes none where nothing has happened to a parent
+ * @param names what links of endpoints are called in their containers, as far as that is known
+ */
+export function planLanReconcile(
+  wanted: Wanted,
+  observed: Observed,
+  sandboxes: SandboxLinks,
+  names: ReadonlyMap<string, string>,
+): LanPlan {
   const links = linksByName(observed);
   const networks = [...wanted.networks.values()].filter(isReadyLan);
   const parents = networks.flatMap((network) => repairParent(network, links));
@@ -33,11 +41,15 @@ export function planLanReconcile(wanted: Wanted, observed: Observed, sandboxes: 
     const network = wanted.networks.get(endpoint.network);
     const found = endpoint.sandbox === null ? undefined : sandboxes.get(endpoint.sandbox);
     if (network === undefined || network.mode === "bridge" || endpoint.sandbox === null || !found) return [];
-    return [{ network, endpoint: { ...endpoint, sandbox: endpoint.sandbox }, found }];
+    const name = names.get(endpoint.id);
+    return [{ network, endpoint: { ...endpoint, sandbox: endpoint.sandbox }, found, name }];
   });
   return {
     repairs: [...onceEach(parents), ...joined.flatMap((one) => repairMtu(one, links))],
-    restorations: joined.flatMap((one) => restore(one, links)),
+    // those without a known name take what is left, in the order in which they were recorded
+    restorations: joined
+      .toSorted((a, b) => Number(a.name === undefined) - Number(b.name === undefined))
+      .flatMap((one) => restore(one, links)),
   };
 }
 
@@ -90,6 +102,8 @@ interface Joined {
   readonly network: LanNetwork;
   readonly endpoint: Endpoint & { readonly sandbox: string };
   readonly found: readonly ObservedLink[];
+  /** What its link is called there, if that is known. */
+  readonly name: string | undefined;
 }
 
 /** The kernel lowers a link's MTU with its parent's, in any namespace, and does not raise it again. */
@@ -106,7 +120,7 @@ function repairMtu({ network, endpoint, found }: Joined, links: ReadonlyMap<stri
 }
 
 /** A link that is not in its container, and does not wait for it. */
-function restore({ network, endpoint, found }: Joined, links: ReadonlyMap<string, ObservedLink>): Restoration[] {
+function restore({ network, endpoint, found, name }: Joined, links: ReadonlyMap<string, ObservedLink>): Restoration[] {
   const alias = linkAlias("lan", endpoint.id);
   if (links.has(lanLinkName(endpoint.id)) || found.some((link) => link.alias === alias)) return [];
   if (!hasParent(network, links)) return [];
@@ -114,7 +128,12 @@ function restore({ network, endpoint, found }: Joined, links: ReadonlyMap<string
   const { id, sandbox, addresses } = endpoint;
   const op: Op = {
     ...{ op: "restore-lan-link", ...lanLink(network, endpoint) },
-    ...{ sandbox, interfacePrefix: network.interfacePrefix, addresses },
+    ...{
+      sandbox,
+      interfacePrefix: network.interfacePrefix,
+      ...(name === undefined ? {} : { interfaceName: name }),
+      addresses,
+    },
     ...{ gateways: [gateway4, gateway6].filter((gateway) => gateway !== ""), onLink },
   };
   const reason = `link of endpoint ${id} went with its parent ${network.parent.name}`;

@@ -139,7 +139,8 @@ function isKnown({ role, id }: { role: LinkRole; id: string }, { networks, endpo
       return network !== undefined && network.mode !== "bridge" && network.hostAccess !== null;
     }
     case "vlan":
-      return [...networks.values()].map(parentOf).some((one) => one?.kind === "vlan" && one.name === id);
+      // also one that found a link of somebody else's there, which has vanished since
+      return [...networks.values()].map(parentOf).some((one) => one?.name === id);
     default:
       return endpoints.has(id);
   }

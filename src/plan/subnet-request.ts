@@ -56,6 +56,7 @@ function familySubnets<S extends Subnet>(family: Family, asked: Asked, plan: (su
   if (requested.length === 0 && enabled === true) {
     throw new TsnetError("invalid", `${field}: ipv${family} pool is empty`);
   }
+  if (family === 6 && requested.length > 0) refuseTooSmall(options);
   const subnets = requested.map((subnet, index) => plan(checked(family, subnet, `${field}[${index}]`, mode)));
   return inOrder(subnets, field);
 }
@@ -71,6 +72,15 @@ function checked(family: Family, requested: RequestedSubnet, field: string, mode
     throw new TsnetError("invalid", `${field}.Gateway: ${gateway.text} is not in the subnet ${pool.text}`);
   }
   return { family, pool, gateway, auxiliary: requested.auxiliary, field };
+}
+
+/** The least MTU of a link with IPv6: IPV6_MIN_MTU of include/net/ipv6.h (RFC 8200, 5). */
+const leastMtu6Bytes = 1280;
+
+function refuseTooSmall({ mtuBytes = leastMtu6Bytes }: CommonOptions): void {
+  if (mtuBytes >= leastMtu6Bytes) return;
+  const reason = `IPv6 needs ${leastMtu6Bytes} bytes at least; give more, or leave --ipv6 out`;
+  throw new TsnetError("invalid", `com.docker.network.driver.mtu=${mtuBytes}: ${reason}`);
 }
 
 /** What no network can have: everything, multicast, and for IPv6 a part of the link-local prefix. */

@@ -1,10 +1,11 @@
 import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { expectNothingLeft, useHost } from "../support/docker-suite.ts";
-import { answersToArp, createWithAccess, hasLink, hasTable } from "../support/host-access.ts";
+import { answersToArp, createWithAccess, hasLink, hasTable, repairMs } from "../support/host-access.ts";
 import { image } from "../support/image.ts";
 import { hostSubnet6, Stranger } from "../support/lan.ts";
 import { hostNetwork } from "../support/outside.ts";
+import { until } from "../support/poll.ts";
 import { everything, ping, reachable } from "../support/probe.ts";
 
 const address = "192.168.77.250";
@@ -65,14 +66,10 @@ describe("the host's own address in a network with host access", () => {
   it("is held in tsnet's IPAM, and no container gets it", async () => {
     const ipam = ["--ipam-driver", "tsnet", ...withAddress(address)];
     await createWithAccess(host(), "macvlan", "lan", ...ipam);
-    const shown = await host()
-      .sh("node /work/main/src/cli/main.ts ipam show lan")
-      .catch(() => "");
     const roles = [...host().records("lease").values()].filter((lease) => lease.address === address);
     expect(roles.map(({ role }) => role)).to.deep.equal(["host"]);
     const error = await host().dockerError("run", "-d", "--network", "lan", "--ip", address, image);
     expect(error).to.include(`${address} is held by the host itself`);
-    expect(shown === "" || shown.includes("host")).to.equal(true);
     await host().docker("network", "rm", "lan");
     expect(host().records("lease").size).to.equal(0);
   });
@@ -141,9 +138,7 @@ describe("the host's own address in a network with host access", () => {
     const shim = await createWithAccess(host(), "macvlan", "lan", ...hostSubnet6(), ...withAddress(address, address6));
     for (const own of [`${address}/32`, `${address6}/128`]) {
       await host().sh(`ip addr del ${own} dev ${shim}`);
-      const end = performance.now() + 1000;
-      while (!(await addressesOf(shim)).includes(own) && performance.now() < end);
-      expect(await addressesOf(shim)).to.include(own);
+      await until(`${own} is back`, repairMs, async () => (await addressesOf(shim)).includes(own));
     }
     await host().plugin.kill();
     await host().reboot();

@@ -36,8 +36,8 @@ registerHooks({
 /** Docker's programs collect their garbage when they have much of it: starting dockerd takes a quarter less. */
 const goSettings = { GOGC: "off", GOMEMLIMIT: "400MiB" };
 
-/** Docker loads it through a name that it reads from a namespace's /proc; on a machine it is there. */
-const modules = ["br_netfilter"];
+/** What nothing loads by itself, or not as it is wanted: the first dummy link is made by the module, unless it is told not to. */
+const loadModules = "modprobe br_netfilter; modprobe dummy numdummies=0";
 
 /** Serial ports of the machine, by name. */
 export const ports = { output: "tsnet.output", result: "tsnet.result" } as const;
@@ -85,7 +85,7 @@ for port in /sys/class/virtio-ports/*; do
 done
 exec >$output 2>&1 </dev/null
 hostname vm
-modprobe -a ${modules.join(" ")}
+${loadModules}
 export NODE_OPTIONS=--import=${runDisk}/${loadHook}
 ip link set lo up
 clone=${quote(clone)}

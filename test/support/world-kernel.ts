@@ -76,10 +76,10 @@ async function applyAll(world: World, faults: Faults, ops: readonly Op[]): Promi
   for (const op of ops) await faults.run(op.op, () => applyOp(world, op));
 }
 
-/** Who has one of the addresses. Both links must be up. */
+/** Who has one of the addresses. Both links must be up, and have a carrier. */
 function probeAddresses({ links, strangers }: World, { link, alsoOn, addresses }: AddressProbe): AddressHolder[] {
   for (const name of alsoOn === null ? [link] : [link, alsoOn]) {
-    if (!links.require(name).up) throw kernelError("ENETDOWN", `probe-addresses ${name}`);
+    if (!links.observe(links.require(name)).carrier) throw kernelError("ENETDOWN", `probe-addresses ${name}`);
   }
   const holders = addresses.map((address) => ({ address, mac: strangers.get(address) ?? "" }));
   return holders.filter(({ mac }) => mac !== "").slice(0, 1);

@@ -1,4 +1,6 @@
 /** What a world does with links on parents: macvlan, ipvlan, 802.1Q and dummy links, neighbors and routes of shims. */
+
+import { TsnetError } from "../../src/errors.ts";
 import type {
   EnsureDummy,
   EnsureLanLink,
@@ -56,10 +58,12 @@ function ensureLanLink(world: World, op: EnsureLanLink): void {
 function addLanLink({ links }: World, op: LanLink, name: string): WorldLink {
   const parent = links.require(op.parent);
   const others = links.all.filter(({ lower, kind }) => lower === parent.index && kind !== "vlan");
+  if (op.mtuBytes !== null && op.mtuBytes > parent.mtuBytes)
+    throw new TsnetError("invalid", `ensure-lan-link ${name}: MTU ${op.mtuBytes}: EINVAL`, { errno: "EINVAL" });
   if (parent.master !== 0 || others.some(({ kind }) => kind !== op.link.kind))
-    throw kernelError("EBUSY", `ensure-lan-link ${name}`);
+    throw new TsnetError("conflict", `ensure-lan-link ${name}: EBUSY`, { errno: "EBUSY" });
   if (others.length > 0 && [...others.map(({ lanMode }) => lanMode), op.link.mode].includes("passthru"))
-    throw kernelError("EINVAL", `ensure-lan-link ${name}`);
+    throw new TsnetError("conflict", `ensure-lan-link ${name}: EINVAL`, { errno: "EINVAL" });
   const values = { alias: op.alias, lower: parent.index, lanMode: op.link.mode, mac: op.mac ?? parent.mac };
   return links.add(name, op.link.kind, { ...values, mtuBytes: op.mtuBytes ?? parent.mtuBytes });
 }
@@ -70,7 +74,7 @@ function restoreLanLink(world: World, op: RestoreLanLink): void {
   if (!sandboxes.has(op.sandbox)) return;
   const there = links.all.filter(({ namespace }) => namespace === op.sandbox);
   if (there.some(({ alias }) => alias === op.alias)) return;
-  const link = addLanLink(world, op, op.name);
+  const link = addLanLink(world, op, op.interfaceName ?? op.name);
   const { addresses, gateways, onLink } = op;
   Object.assign(link, { namespace: op.sandbox, up: true, restored: { addresses, gateways, onLink } });
 }

@@ -149,12 +149,18 @@ export class WorldLinks {
       up,
       master,
       group,
-      carrier: up,
+      carrier: this.#hasCarrier(link),
       lower,
       ...ofVlan,
       ...ofKind,
       ...ofPort,
     };
+  }
+
+  /** A link on another has its carrier. */
+  #hasCarrier({ up, lower }: WorldLink): boolean {
+    const base = this.all.find(({ index }) => index === lower);
+    return up && (base === undefined || this.#hasCarrier(base));
   }
 
   routed(): string {

@@ -141,6 +141,7 @@ export class Prober {
     const link = this.#options.rtnetlink.getLink({ name });
     if (!link) throw new TsnetError("kernel", `the link ${name} does not exist`, { errno: "ENODEV" });
     if (!link.up) throw new TsnetError("kernel", `the link ${name} is down`, { errno: "ENETDOWN" });
+    if (!link.carrier) throw new TsnetError("kernel", `the link ${name} has no carrier`, { errno: "ENETDOWN" });
     return link;
   }
 }

@@ -31,6 +31,12 @@ describe("LAN links", () => {
       });
     }
 
+    it("makes one without IPv6, for which the kernel's least MTU is 1280", async () => {
+      await ensure(lanLink(1, { mtuBytes: 1279 }), { ...shim, mtuBytes: 68 });
+      expect(linkJson("tsm-1")).to.include({ mtu: 1279, ifalias: "tsnet:lan:1", group: "default" });
+      expect(linkJson("tsh-1")).to.include({ mtu: 68, ifalias: "tsnet:shim:1" });
+    });
+
     it("leaves the MAC to the kernel where none is given, which takes the parent's for mode passthru", async () => {
       await ensure(lanLink(1, { mac: null, link: { kind: "macvlan", mode: "passthru" } }));
       expect(modeOf("tsm-1")).to.equal("passthru");

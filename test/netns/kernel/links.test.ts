@@ -115,6 +115,15 @@ describe("links", () => {
       expect(peer.flags).not.to.include("UP");
     });
 
+    it("makes a pair without IPv6, for which the kernel's least MTU is 1280", async () => {
+      await ensure(veth(1, { mtuBytes: 1279, hairpin: true }));
+      const host = linkJson("tsv-1");
+      expect(host).to.include({ master: "tsb-1", ifalias: "tsnet:veth:1", mtu: 1279, group: "default" });
+      expect(host.flags).to.include("UP");
+      expect(host.linkinfo.info_slave_data.hairpin).to.equal(true);
+      expect(linkJson("tsc-1")).to.include({ ifalias: "tsnet:peer:1", mtu: 1279 });
+    });
+
     it("has the effect of once when it is applied twice", async () => {
       await ensure(veth(1));
       const once = snapshot();

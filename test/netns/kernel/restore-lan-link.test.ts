@@ -120,6 +120,20 @@ describe("links in sandboxes", () => {
       expect(routes).to.have.members(["default via 10.1.0.1 eth0", "default via fd00:9::1 eth1"]);
     });
 
+    it("takes the name that it had, unless somebody has it", async () => {
+      await ensure(restore({ interfaceName: "eth3" }));
+      const other = { name: "tsm-8", alias: "tsnet:lan:8", mac: "02:42:0a:09:00:08", addresses: ["10.9.0.8/24"] };
+      await ensure(restore({ ...other, gateways: [], interfaceName: "eth3" }));
+      expect(namesInside()).to.have.members(["lo", "eth3", "eth0"]);
+      expect(inside("link show dev eth3")[0].ifalias).to.equal("tsnet:lan:7");
+    });
+
+    it("has the MAC that was asked for also in mode passthru, and its parent with it", async () => {
+      await ensure(restore({ link: { kind: "macvlan", mode: "passthru" } }));
+      expect(inside("link show dev eth0")[0].address).to.equal("02:42:0a:09:00:07");
+      expect(linkJson("p0")?.address).to.equal("02:42:0a:09:00:07");
+    });
+
     it("makes routes without a gateway", async () => {
       await ensure(restore({ addresses: ["10.9.0.7/24"], gateways: [], onLink: ["0.0.0.0/0", "10.8.0.0/24"] }));
       expect(routesInside()).to.have.members(["default eth0", "10.8.0.0/24 eth0", "10.9.0.0/24 eth0"]);

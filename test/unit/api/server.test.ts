@@ -72,6 +72,13 @@ describe("the server", () => {
     expect(log.lines.join()).to.have.length.below(5000);
   });
 
+  it("shows what a terminal would obey, or not show, as what it is", async () => {
+    const fail = slow(() => Promise.reject(new TsnetError("invalid", "parent=\u001b[2J\u202eeth0\u200b: no, ø\ntwo")));
+    await open({ "NetworkDriver.Fail": fail }, Promise.resolve());
+    const Err = "parent=\\u{1b}[2J\\u{202e}eth0\\u{200b}: no, ø\ntwo";
+    expect(await plugin.call("NetworkDriver.Fail")).to.deep.equal({ status: 200, body: { Err } });
+  });
+
   it("can be called with chunks of a body, and with one that has no length", async () => {
     await open({ echo: { isImmediate: true, run: async (body) => ({ body: body ?? "nothing" }) } }, Promise.resolve());
     expect(await plugin.call("echo", { a: "ä" })).to.deep.equal({ status: 200, body: { body: { a: "ä" } } });

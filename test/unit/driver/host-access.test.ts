@@ -137,6 +137,18 @@ describe("host access", () => {
     expect(ways()).to.deep.equal(wayTo10);
   });
 
+  it("with an address in the subnet on another link of the same LAN does not depend on the gateway", async () => {
+    world.links.add("eth1", "", { up: true });
+    await create({ ...unchecked, parent: "eth1" });
+    expect(driver.log.lines.filter((line) => line.includes("answer it by their gateway"))).to.deep.equal([]);
+  });
+
+  it("with tsnet.host_address on a parent that is down is made all the same, and the log says that nobody was asked", async () => {
+    world.changeLink("eth0", { up: false });
+    await create({ "tsnet.host_address": "192.168.1.250" });
+    expect(driver.log.lines.at(-1)).to.include("nobody could be asked for duplicates: the parent eth0 is down");
+  });
+
   it("without an address in the subnet is said to depend on the gateway", async () => {
     await create(unchecked, { ipv4: [requestedSubnet("10.9.0.0/24", "10.9.0.1/24")] });
     expect(driver.log.lines.filter((line) => line.includes("answer it by their gateway"))).to.have.length(1);

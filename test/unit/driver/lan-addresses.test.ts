@@ -66,6 +66,17 @@ describe("addresses of networks on a parent", () => {
         () => endpoint("e1"),
       ],
       [
+        "a link of an MTU that the parent does not have any more, in mode passthru",
+        "ensure-lan-link tsm-e1000000000: MTU 1400: ",
+        async () => {
+          const mtu = { "com.docker.network.driver.mtu": "1400" };
+          await network("macvlan", { ...unchecked, ...mtu, macvlan_mode: "passthru" });
+          await endpoint("f1", { addresses: ["192.168.1.11/24"] });
+          lan.world.links.require("eth0").mtuBytes = 1280;
+        },
+        () => endpoint("e1"),
+      ],
+      [
         "a parent that somebody has taken since, who is named",
         "parent=eth0 is in use by the Docker network lan (ipvlan), the link ipv0 (ipvlan)",
         async () => {
@@ -140,15 +151,28 @@ describe("addresses of networks on a parent", () => {
       expect(lan.world.links.require("tsm-e1000000000").up).to.equal(false);
     });
 
-    it("but let a container start while the parent is down, with a warning", async () => {
-      await network("ipvlan");
-      lan.world.changeLink("eth0", { up: false });
-      expect(await endpoint("e1")).to.equal(null);
-      expect(lan.driver.log.lines.at(-1)).to.contain(
-        "warn: nobody could be asked for duplicates: the parent eth0 is down",
-      );
-      expect(lan.world.links.require("tsm-e1000000000").up).to.equal(false);
+    it("and name the parent where it goes meanwhile", async () => {
+      await network();
+      const held = lan.driver.faults.hold("probe-addresses");
+      const made = endpoint("e1");
+      await until("up", 1000, () => lan.world.links.find("tsm-e1000000000")?.up === true);
+      lan.world.removeLink("eth0");
+      held.resolve();
+      expect(await made).to.contain("the requested parent interface eth0 was not found on the Docker host");
+      expect(lan.driver.state.endpoint(idOf("e1"))).to.equal(undefined);
     });
+
+    for (const mode of ["macvlan", "ipvlan"] as const) {
+      it(`but let a container start while the parent is down, with a warning, in mode ${mode}`, async () => {
+        await network(mode);
+        lan.world.changeLink("eth0", { up: false });
+        expect(await endpoint("e1")).to.equal(mode === "ipvlan" ? null : "02:42:c0:a8:01:0a");
+        expect(lan.driver.log.lines.at(-1)).to.contain(
+          "warn: nobody could be asked for duplicates: the parent eth0 is down or has no carrier",
+        );
+        expect(lan.world.links.require("tsm-e1000000000").up).to.equal(false);
+      });
+    }
 
     it("once for an endpoint, and not where there is nobody to ask or nobody wants it", async () => {
       await network();
@@ -158,7 +182,7 @@ describe("addresses of networks on a parent", () => {
       await lan.driver.networks.delete(a);
       for (const [mode, options, values] of [
         ["ipvlan", { ipvlan_mode: "l3" }, {}],
-        ["macvlan", {}, { internal: true }],
+        ["macvlan", { parent: "" }, {}],
         ["macvlan", unchecked, {}],
       ] as const) {
         await network(mode, options, values);

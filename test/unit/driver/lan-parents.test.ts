@@ -129,7 +129,7 @@ describe("parents that come and go", () => {
   it("that lead nowhere come back as well", async () => {
     world = hostOnLan();
     driver = await startDriver(world, new MemoryStore());
-    await driver.networks.create(lanRequest("macvlan", {}, { internal: true }));
+    await driver.networks.create(lanRequest("macvlan", { parent: "" }));
     world.removeLink("tsp-a1000000000");
     await until("made", 1000, () => world.links.find("tsp-a1000000000")?.up === true);
     world.changeLink("tsp-a1000000000", { up: false });
@@ -196,6 +196,39 @@ describe("parents that come and go", () => {
     await settled();
     expect(lines(backText("eth9", 1))).to.have.length(1);
     await expectAgreement(driver, hostOnLan());
+  });
+
+  it("leave no link in a container that is disconnected while it gets its link back", async () => {
+    await start("eth9");
+    world.links.remove(world.links.require("eth9"));
+    world.links.add("eth9", "", { up: true });
+    driver.faults.steps.length = 0;
+    const held = driver.faults.hold("restore-lan-link");
+    const restored = settled();
+    const looks = (): number => driver.faults.steps.filter((step) => step === "observe sandbox links").length;
+    await until("about to be restored", 1000, () => looks() === 2);
+    // dockerd takes out what is there when Leave is answered
+    const left = driver.endpoints.leave(network, idOf("e1")).then(() => world.moveOutOfSandbox("tsm-e1000000000"));
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    held.resolve();
+    await left;
+    await driver.endpoints.delete(network, idOf("e1"));
+    await restored;
+    expect(inSandbox(1)).to.equal(undefined);
+    await expectAgreement(driver, hostOnLan());
+  });
+
+  it("give the links back under the names that they had, whichever comes first", async () => {
+    await start("eth9");
+    const names = ["eth4", "eth2"];
+    for (const [index, name] of names.entries()) Object.assign(inSandbox(index + 1) ?? {}, { name });
+    await settled();
+    world.removeLink("eth9");
+    await until("said", 1000, () => lines(goneText("eth9")).length > 0);
+    world.addLink("eth9", "", { up: true });
+    await mended();
+    await settled();
+    expect([1, 2].map((n) => inSandbox(n)?.name)).to.deep.equal(names);
   });
 
   it("give their MTU to the links in containers, lower or higher, unless it is set", async () => {

@@ -101,11 +101,25 @@ describe("networks on a parent", () => {
       lan.world.links.require("eth0.10");
     });
 
-    it("make a parent that leads nowhere, for themselves, where none is given or they are internal", async () => {
-      await network("macvlan", {}, { internal: true });
+    it("keep the VLAN for a network that had it of the user's, until it vanished", async () => {
+      const shared = { parent: "eth0.10" };
+      const eth0 = lan.world.links.require("eth0");
+      lan.world.links.add("eth0.10", "vlan", { up: true, lower: eth0.index, vlanId: 10 });
+      await network("macvlan", shared);
+      lan.world.removeLink("eth0.10");
+      await network("macvlan", shared, { id: b });
+      await lan.driver.networks.delete(b);
+      await lan.driver.reconciler.run();
+      lan.world.links.require("eth0.10");
+      await lan.driver.networks.delete(a);
+      await lan.driver.reconciler.run();
+      expect(lan.world.links.find("eth0.10")).to.equal(undefined);
+    });
+
+    it("make a parent that leads nowhere, for themselves, where none is given", async () => {
+      await network("macvlan", { parent: "" });
       expect(lan.driver.state.network(a)).to.deep.include({ parent: { name: "tsp-a1000000000", kind: "dummy" } });
       expect(lan.world.links.require("tsp-a1000000000")).to.include({ kind: "dummy", up: true });
-      expect(lan.driver.log.lines[0]).to.contain("parent=eth0 has no effect");
       await endpoint("e1");
       await agree();
       await lan.driver.networks.delete(a);

@@ -225,12 +225,6 @@ describe("networks", () => {
     ]);
   });
 
-  it("log that an internal network does not use its parent", async () => {
-    await create({ internal: true, options: { mode: "macvlan", parent: "eth0" } });
-    const reason = "a network with --internal has a parent of its own that leads nowhere";
-    expect(driver.log.lines).to.deep.equal([`warn: parent=eth0 has no effect: ${reason} {"network":"${idOf("a1")}"}`]);
-  });
-
   it("removed while an endpoint is made are gone with it, in either order", async () => {
     const endpoint = { network: idOf("a1"), id: idOf("e1"), addresses: ["172.18.0.2/16"], mac: null };
     await create();

@@ -128,6 +128,11 @@ const refusals: [what: string, request: Partial<NetworkRequest>, message: string
     { internal: true, ipv6: v6({ auxiliary: { DefaultGatewayIPv6: "fd00:18::9" } }) },
     "DefaultGatewayIPv6=fd00:18::9: no gateway can be set on an internal bridge network",
   ],
+  [
+    "IPv6 on links that are too small for it",
+    { options: { "com.docker.network.driver.mtu": "1279" }, ipv6 },
+    "com.docker.network.driver.mtu=1279: IPv6 needs 1280 bytes at least; give more, or leave --ipv6 out",
+  ],
   ["an unknown option", { options: { moed: "x" } }, "unknown option moed=x for mode bridge: did you mean mode?"],
 ];
 

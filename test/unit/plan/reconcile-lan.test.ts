@@ -18,7 +18,7 @@ const plan = (networks: readonly LanNetwork[], observed: Observed, inSandbox?: r
     networks: new Map(networks.map((network) => [network.id, network])),
     endpoints: new Map([[endpoint.id, endpoint]]),
   };
-  return planLanReconcile(wanted, observed, new Map(inSandbox === undefined ? [] : [[sandbox, inSandbox]]));
+  return planLanReconcile(wanted, observed, new Map(inSandbox === undefined ? [] : [[sandbox, inSandbox]]), new Map());
 };
 
 describe("what networks on a parent lack", () => {
@@ -57,10 +57,29 @@ describe("what networks on a parent lack", () => {
         {
           ...{ op: "restore-lan-link", name: "tsm-e1000000000", alias: `tsnet:lan:${idOf("e1")}`, parent: "eth0" },
           ...{ link: { kind: "ipvlan", mode: "l3", flag: "bridge" }, mac: "02:42:c0:a8:01:0a", mtuBytes: null },
-          ...{ sandbox, interfacePrefix: "lan", addresses: ["192.168.1.10/24"], gateways: [], onLink: ["0.0.0.0/0"] },
+          ...{
+            sandbox,
+            interfacePrefix: "lan",
+            addresses: ["192.168.1.10/24"],
+            gateways: [],
+            onLink: ["0.0.0.0/0"],
+          },
         },
       ],
     });
+  });
+
+  it("is first of all the links whose names are known, so that no other takes them", () => {
+    const ids = [idOf("e1"), idOf("e2")];
+    const endpoints = ids.map((id, n) => endpointOf({ id, addresses: [`192.168.1.1${n}/24`], sandbox }));
+    const wanted = {
+      networks: new Map([[idOf("a1"), macvlanOf()]]),
+      endpoints: new Map(endpoints.map((endpoint) => [endpoint.id, endpoint])),
+    };
+    const names = new Map([[idOf("e2"), "eth0"]]);
+    const { restorations } = planLanReconcile(wanted, observedOf(linkOf("eth0")), new Map([[sandbox, []]]), names);
+    expect(restorations.map(({ endpoint }) => endpoint.id)).to.deep.equal(ids.toReversed());
+    expect(restorations[0]?.ops[0]).to.include({ interfacePrefix: "eth", interfaceName: "eth0" });
   });
 
   const none: [what: string, observed: Observed, inSandbox: readonly ObservedLink[] | null | undefined][] = [

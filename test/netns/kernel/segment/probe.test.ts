@@ -230,6 +230,22 @@ describe("Kernel.probeAddresses", () => {
     });
   }
 
+  for (const [what, command] of [
+    ["the parent is down", `link set ${parent} down`],
+    ["nobody is at the parent's other end", "link set port0 down"],
+  ] as const) {
+    it(`says at once that nobody can be asked while ${what}, and at the end if that came meanwhile`, async () => {
+      const running = errorOf(probe(free));
+      ip(command);
+      for (const error of [await errorOf(probe(free)), await running]) {
+        expect(error).to.include({
+          ...{ code: "kernel", errno: "ENETDOWN" },
+          message: `probe ${free} on tsc-1: the link tsc-1 has no carrier`,
+        });
+      }
+    });
+  }
+
   it("ends all probes when the kernel is closed", async () => {
     const probing = [probe(free), probe(free6)].map(errorOf);
     await kernel.observeLink("lo");
