@@ -11,6 +11,8 @@ interface Claim {
   readonly key: string;
   /** "address 172.18.0.2". */
   readonly what: string;
+  /** "--ip": how the user asks for another one. */
+  readonly option: string;
   /** Who has it by the records. */
   readonly recorded: () => Endpoint | undefined;
 }
@@ -48,22 +50,25 @@ export class AddressClaims {
     }
   }
 
-  #refuseTaken(network: Network, { key, what, recorded }: Claim): void {
+  #refuseTaken(network: Network, { key, what, option, recorded }: Claim): void {
     const holder = this.#holders.get(key) ?? recorded();
     if (holder === undefined) return;
     const where = holder.network === network.id ? "" : ` of network ${holder.network} on the same parent`;
-    throw new TsnetError("conflict", `${what} of network ${network.id} is held by endpoint ${holder.id}${where}`);
+    const held = `${what} of network ${network.id} is held by endpoint ${holder.id}${where}`;
+    throw new TsnetError("conflict", `${held}: give another ${option}`);
   }
 
   #claimsOf(network: Network, { addresses, mac }: Endpoint): Claim[] {
     const segment = network.mode === "bridge" ? network.id : network.parent.name;
     const claims = addresses.map((address) => {
-      const ip = parseHostAddress(address).ip.text;
-      return { key: `${segment} ${ip}`, what: `address ${ip}`, recorded: () => this.#holderOf(network, address) };
+      const { text, family } = parseHostAddress(address).ip;
+      const option = family === 4 ? "--ip" : "--ip6";
+      const recorded = (): Endpoint | undefined => this.#holderOf(network, address);
+      return { key: `${segment} ${text}`, what: `address ${text}`, option, recorded };
     });
     if (network.mode === "bridge" || mac === null) return claims;
     const recorded = (): Endpoint | undefined => this.#holderOfMac(network, mac);
-    return [...claims, { key: `${segment} ${mac}`, what: `the MAC address ${mac}`, recorded }];
+    return [...claims, { key: `${segment} ${mac}`, what: `the MAC address ${mac}`, option: "--mac-address", recorded }];
   }
 
   #holderOf(network: Network, address: string): Endpoint | undefined {

@@ -68,21 +68,29 @@ export class HostAccess {
    */
   async ensureNetwork(network: LanNetwork): Promise<void> {
     if (network.hostAccess === null) return;
-    const { kernel, log } = this.#needs;
+    const { kernel } = this.#needs;
     const parent = await this.#parentOf(network);
     this.#active.add(network.id);
     if (parent === undefined) return; // the reconciler makes it when the parent is there
-    if (!network.ready && !isHostNear(network, parent)) {
-      const fields = { network: network.id, parent: network.parent.name };
-      log.warn(
-        fields,
-        "the host has no IPv4 address in the network's subnet, so that containers answer it by their gateway: give it one with tsnet.host_address",
-      );
-    }
+    if (!network.ready) await this.#warnOfGateway(network, parent);
     await this.#putTable(network);
     await kernel.apply(planShim(network, parent));
     await this.#refuseTaken(network);
     await kernel.apply(planShimAddresses(network));
+  }
+
+  /** From a parent without an IPv4 address the kernel sends with that of another link, which may be on the same LAN. */
+  async #warnOfGateway(network: LanNetwork, parent: ParentState): Promise<void> {
+    const { kernel, log } = this.#needs;
+    if (isHostNear(network, parent)) return;
+    const hasOwn = parent.addresses.some((address) => !address.includes(":"));
+    const addresses = hasOwn ? [] : (await kernel.observeAddresses()).map(({ address }) => address);
+    if (isHostNear(network, { addresses })) return;
+    const what = "the host has no IPv4 address in the network's subnet";
+    log.warn(
+      { network: network.id, parent: network.parent.name },
+      `${what}, so that containers answer it by their gateway: give it one with tsnet.host_address`,
+    );
   }
 
   async removeNetwork(network: LanNetwork): Promise<void> {

@@ -96,6 +96,6 @@ export const ipsOf = ({ addresses }: Pick<Endpoint, "addresses">): string[] =>
   addresses.map((address) => parseHostAddress(address).ip.text);
 
 function refuse(ip: string, { id }: LanNetwork, why: string, more = ""): never {
-  const advice = "give another --ip, or keep it from containers with --aux-address";
+  const advice = `give another --ip${ip.includes(":") ? "6" : ""}, or keep it from containers with --aux-address`;
   throw new TsnetError("conflict", `address ${ip} of network ${id} ${why}: ${advice}${more}`);
 }

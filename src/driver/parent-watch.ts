@@ -125,14 +125,20 @@ export class ParentWatch {
   noteLosses(observed: Observed): void {
     const { state, log } = this.#needs;
     const links = linksByName(observed);
+    const before = this.#seen;
     this.#seen = this.#followedOf(observed);
     for (const network of state.networks()) {
       if (network.mode === "bridge" || !network.ready) continue;
       const { id, parent } = network;
       if (this.#cutOff.has(id) || hasParent(network, links)) continue;
       this.#cutOff.set(id, { links: 0 });
-      const text = `parent ${parent.name} of network ${id} is gone: its containers are cut off until it is back`;
-      log.warn({ network: id, parent: parent.name }, text);
+      const { name } = parent;
+      const renamed = observed.links.find(({ index }) => index === before.get(name)?.index);
+      const what =
+        renamed === undefined
+          ? "is gone: its containers are cut off until it is back"
+          : `is called ${renamed.name} now: no container can start on it until it is ${name} again`;
+      log.warn({ network: id, parent: name }, `parent ${name} of network ${id} ${what}`);
     }
   }
 

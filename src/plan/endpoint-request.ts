@@ -70,7 +70,7 @@ function refuseHosts({ ip }: HostAddress, network: Network): void {
   const whose = `is the host's own on network ${network.id} (tsnet.host_address)`;
   throw new TsnetError(
     "conflict",
-    `address ${ip.text} ${whose}: give another --ip, or keep it from containers with --aux-address`,
+    `address ${ip.text} ${whose}: give another --ip${ip.family === 6 ? "6" : ""}, or keep it from containers with --aux-address`,
   );
 }
 

@@ -140,11 +140,11 @@ function restore({ network, endpoint, found, name }: Joined, links: ReadonlyMap<
   return [{ kind: "links", reason, ops: [op], network: network.id, endpoint: { id, sandbox, addresses } }];
 }
 
-/** The links that networks depend on, and that are not theirs alone: parents, and what VLANs are on. */
+/** The links that networks depend on: parents, and what VLANs are on. */
 export function followedLinks(networks: Iterable<Network>): ReadonlySet<string> {
   const names = new Set<string>();
   for (const network of networks) {
-    if (network.mode === "bridge" || network.parent.kind === "dummy") continue;
+    if (network.mode === "bridge") continue;
     names.add(network.parent.name);
     if (network.parent.kind === "vlan") names.add(parseVlanName(network.parent.name).base);
   }

@@ -6,7 +6,6 @@ import { image } from "../support/image.ts";
 import { defaultRoutes, hostSubnet, hostSubnet6, lanDriver, onParent, Stranger } from "../support/lan.ts";
 import { client, hostNetwork, router } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
-import { until } from "../support/poll.ts";
 import { echoes, ping } from "../support/probe.ts";
 
 describe("networks of mode ipvlan", () => {
@@ -128,19 +127,5 @@ describe("networks of mode ipvlan", () => {
     const ofMacvlan = ["-o", "macvlan_mode=bridge", ...onParent("eth0")];
     const error = await host().dockerError("network", "create", ...lanDriver("ipvlan"), ...ofMacvlan, "x");
     expect(error).to.include("macvlan_mode").and.include("ipvlan");
-  });
-
-  it("outlive restarts of the plugin and of the machine", async () => {
-    await create("lan", ...hostSubnet());
-    const a = await run("--restart", "always");
-    if (driver === "tsnet") {
-      await host().plugin.restart();
-      await ping(a, router.ipv4);
-    }
-    await host().reboot();
-    if (driver === "tsnet") await host().plugin.start();
-    await host().dockerd.start();
-    await until("the container runs", 20_000, async () => (await a.inspect()).State.Running === true);
-    await ping(a, router.ipv4);
   });
 });

@@ -106,19 +106,4 @@ describe("networks on a VLAN", () => {
     expect((await vlan("eth0.10")).ifindex).to.not.equal(ifindex);
     await until("the container reaches the router", noticedMs, async () => (await echoes(a, router10)) || undefined);
   });
-
-  it("outlive restarts of the plugin and of the machine", async () => {
-    await create("lan", "eth0.10", "10.10.0.32/27");
-    const a = await run("lan", "--restart", "always");
-    if (driver === "tsnet") {
-      await host().plugin.restart();
-      await ping(a, router10);
-    }
-    await host().reboot();
-    expect(await vlan("eth0.10")).to.equal(undefined);
-    if (driver === "tsnet") await host().plugin.start();
-    await host().dockerd.start();
-    await until("the container runs", 20_000, async () => (await a.inspect()).State.Running === true);
-    await ping(a, router10);
-  });
 });

@@ -174,7 +174,7 @@ describe("endpoints", () => {
   it("cannot have the address of a living endpoint", async () => {
     await start("e1", "172.18.0.2/16");
     expect(await failure(create("e2"))).to.equal(
-      `create endpoint ${idOf("e2")}: address 172.18.0.2 of network ${a} is held by endpoint ${idOf("e1")}`,
+      `create endpoint ${idOf("e2")}: address 172.18.0.2 of network ${a} is held by endpoint ${idOf("e1")}: give another --ip`,
     );
     await agree();
   });

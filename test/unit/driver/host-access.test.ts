@@ -145,7 +145,7 @@ describe("host access", () => {
 
   it("with tsnet.host_address on a parent that is down is made all the same, and the log says that nobody was asked", async () => {
     world.changeLink("eth0", { up: false });
-    await create({ "tsnet.host_address": "192.168.1.250" });
+    expect(await create(at("192.168.1.250"))).to.equal("made");
     expect(driver.log.lines.at(-1)).to.include("nobody could be asked for duplicates: the parent eth0 is down");
   });
 

@@ -24,7 +24,7 @@ describe("addresses of networks on a parent", () => {
       ],
       [
         "an address of a network on the same parent",
-        `address 192.168.1.10 of network ${a} is held by endpoint ${idOf("f1")} of network ${b} on the same parent`,
+        `address 192.168.1.10 of network ${a} is held by endpoint ${idOf("f1")} of network ${b} on the same parent: give another --ip`,
         async () => {
           await network("macvlan", unchecked);
           await network("macvlan", unchecked, { id: b });
@@ -36,7 +36,7 @@ describe("addresses of networks on a parent", () => {
       ],
       [
         "a MAC address of a network on the same parent",
-        `the MAC address 02:00:00:00:aa:01 of network ${a} is held by endpoint ${idOf("f1")} of network ${b}`,
+        `the MAC address 02:00:00:00:aa:01 of network ${a} is held by endpoint ${idOf("f1")} of network ${b} on the same parent: give another --mac-address`,
         async () => {
           await network("macvlan", unchecked);
           await network("macvlan", unchecked, { id: b });

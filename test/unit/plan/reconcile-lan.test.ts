@@ -94,8 +94,9 @@ describe("what networks on a parent lack", () => {
     });
   }
 
-  it("is told by parents, and by what VLANs of ours are on", () => {
-    const dummy = { ...macvlanOf({}, { id: idOf("c3"), internal: true }) };
-    expect([...followedLinks([networkOf(), macvlanOf(), dummy, onVlan])]).to.deep.equal(["eth0", "eth0.10"]);
+  it("is told by parents, and by what VLANs are on", () => {
+    const dummy = macvlanOf({ parent: "" });
+    const names = ["eth0", "tsp-a1000000000", "eth0.10"];
+    expect([...followedLinks([networkOf(), macvlanOf(), dummy, onVlan])]).to.deep.equal(names);
   });
 });
