@@ -44,7 +44,10 @@ export class HostAccess {
   /** Puts the table in place if a network needs it, before there is a shim; once, at the start, with all that is recorded. */
   async install(): Promise<void> {
     const { state } = this.#needs;
-    for (const { id } of [...state.networks(), ...state.endpoints()]) this.#active.add(id);
+    for (const network of state.networks()) {
+      if (network.mode === "bridge" || network.hostAccess === null) continue;
+      for (const { id } of [network, ...state.endpointsOf(network.id)]) this.#active.add(id);
+    }
     if (this.#wantedElements() === null) await this.#table.repair();
     else await this.#table.install();
   }
@@ -128,6 +131,7 @@ export class HostAccess {
   }
 
   #onlyActive({ networks, endpoints }: Wanted): Wanted {
+    if (this.#active.size === 0) return { networks: new Map(), endpoints: new Map() };
     const isActive = ([id]: readonly [string, unknown]): boolean => this.#active.has(id);
     return { networks: new Map([...networks].filter(isActive)), endpoints: new Map([...endpoints].filter(isActive)) };
   }

@@ -124,9 +124,9 @@ export class ParentWatch {
   /** Says which networks have lost their parent since the last time. */
   noteLosses(observed: Observed): void {
     const { state, log } = this.#needs;
-    const links = linksByName(observed);
     const before = this.#seen;
-    this.#seen = this.#followedOf(observed);
+    const links = this.#followedOf(observed);
+    this.#seen = links;
     for (const network of state.networks()) {
       if (network.mode === "bridge" || !network.ready) continue;
       const { id, parent } = network;
@@ -145,7 +145,7 @@ export class ParentWatch {
   /** Says which networks have their parent again, with the links that were restored. */
   noteReturns(observed: Observed): void {
     const { state, log } = this.#needs;
-    const links = linksByName(observed);
+    const links = this.#followedOf(observed);
     for (const [id, { links: count }] of this.#cutOff) {
       const network = state.network(id);
       if (network !== undefined && network.mode !== "bridge" && !hasParent(network, links)) continue;
@@ -159,8 +159,9 @@ export class ParentWatch {
     }
   }
 
-  #followedOf(observed: Observed): Map<string, ObservedLink> {
-    return new Map([...linksByName(observed)].filter(([name]) => this.#followed.has(name)));
+  /** Few of many: a host of a thousand containers has as many links, and may have no parent. */
+  #followedOf({ links }: Observed): ReadonlyMap<string, ObservedLink> {
+    return linksByName({ links: links.filter(({ name }) => this.#followed.has(name)) });
   }
 }
 

@@ -28,7 +28,7 @@ import { OwnLinks } from "./own-links.ts";
 import { observeRouted } from "./routed.ts";
 import { observeSandboxLinks } from "./sandbox-links.ts";
 import type { AddressAnnouncement, AddressHolder, AddressProbe } from "./segment/requests.ts";
-import { Segments } from "./segment/segments.ts";
+import type { Segments } from "./segment/segments.ts";
 import { Watcher } from "./watcher.ts";
 
 /** What the thread is started with. */
@@ -51,7 +51,8 @@ export class KernelCalls {
     addresses: new Addresses(this.#own),
     ...{ nft: this.#nft, conntrack: this.#conntrack, forward },
   };
-  readonly #segments = new Segments(this.#rtnetlink);
+  /** Loaded when it is first asked for something: a host without networks on a parent does without its modules. */
+  #segments: Promise<Segments> | undefined;
   readonly #linkEvents = new LinkEvents();
   readonly #hold: Hold;
   readonly #watcher: Watcher;
@@ -68,7 +69,8 @@ export class KernelCalls {
     sources.links.know(this.#rtnetlink.listLinks());
     this.#watcher = new Watcher(sources, (changes) => {
       if (changes.some(({ what }) => what === "everything")) this.#linkEvents.know(this.#rtnetlink.listLinks());
-      if (changes.some(({ what }) => what === "link" || what === "everything")) this.#segments.lookAgain();
+      const isLinks = changes.some(({ what }) => what === "link" || what === "everything");
+      if (isLinks) void this.#segments?.then((segments) => segments.lookAgain());
       onChanges(changes);
     });
   }
@@ -132,27 +134,32 @@ export class KernelCalls {
     this.#own.flush();
   }
 
-  probeAddresses(probe: AddressProbe): Promise<readonly AddressHolder[]> {
-    return this.#segments.probe(probe);
+  async probeAddresses(probe: AddressProbe): Promise<readonly AddressHolder[]> {
+    return (await this.#openSegments()).probe(probe);
   }
 
-  announceAddresses(announcement: AddressAnnouncement): Promise<boolean> {
-    return this.#segments.announce(announcement);
+  async announceAddresses(announcement: AddressAnnouncement): Promise<boolean> {
+    return (await this.#openSegments()).announce(announcement);
   }
 
   /** Ends calls that wait for others. */
   stop(): void {
-    this.#segments.stop();
+    void this.#segments?.then((segments) => segments.stop());
   }
 
   /** Closes all sockets, and with them the table tsnet-hold goes. */
   async close(): Promise<void> {
     await this.#watcher.close();
-    await this.#segments.close();
+    await (await this.#segments)?.close();
     this.#hold.close();
     this.#nft.close();
     this.#table.close();
     this.#conntrack.close();
     this.#rtnetlink.close();
+  }
+
+  #openSegments(): Promise<Segments> {
+    this.#segments ??= import("./segment/segments.ts").then(({ Segments }) => new Segments(this.#rtnetlink));
+    return this.#segments;
   }
 }

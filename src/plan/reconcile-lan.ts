@@ -34,8 +34,10 @@ export function planLanReconcile(
   sandboxes: SandboxLinks,
   names: ReadonlyMap<string, string>,
 ): LanPlan {
+  const all = [...wanted.networks.values()];
+  if (all.every(({ mode }) => mode === "bridge")) return { repairs: [], restorations: [] };
   const links = linksByName(observed);
-  const networks = [...wanted.networks.values()].filter(isReadyLan);
+  const networks = all.filter(isReadyLan);
   const parents = networks.flatMap((network) => repairParent(network, links));
   const joined = [...wanted.endpoints.values()].flatMap((endpoint) => {
     const network = wanted.networks.get(endpoint.network);

@@ -39,6 +39,7 @@ describe("Kernel.announceAddresses", () => {
     addMacvlan("tsc-1", ownMac, { up: false });
     ip(`link set tsc-1 alias ${alias}`);
     kernel = await KernelClient.open({ mark });
+    await kernel.probeAddresses({ link: "lo", alsoOn: null, addresses: [] }); // loads what opens the first files
     filesBefore = openFiles();
   });
 
@@ -151,6 +152,7 @@ describe("Kernel.announceAddresses", () => {
     await kernel.close();
     expect(await Promise.all(announced)).to.deep.equal([false, false]);
     kernel = await KernelClient.open({ mark });
+    await kernel.probeAddresses({ link: "lo", alsoOn: null, addresses: [] }); // loads what opens the first files
     filesBefore = openFiles();
   });
 });

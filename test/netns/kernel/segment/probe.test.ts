@@ -48,6 +48,7 @@ describe("Kernel.probeAddresses", () => {
     setUpInside("stranger", "s0", [`${held}/24`, `${held6}/64`]);
     addMacvlan("tsc-1", ownMac, { up: true });
     kernel = await KernelClient.open({ mark });
+    await kernel.probeAddresses({ link: "lo", alsoOn: null, addresses: [] }); // loads what opens the first files
     filesBefore = openFiles();
   });
 
@@ -252,6 +253,7 @@ describe("Kernel.probeAddresses", () => {
     await kernel.close();
     for (const error of await Promise.all(probing)) expect(error.message).to.contain("tsnet stops");
     kernel = await KernelClient.open({ mark });
+    await kernel.probeAddresses({ link: "lo", alsoOn: null, addresses: [] }); // loads what opens the first files
     filesBefore = openFiles();
   });
 
