@@ -9,9 +9,9 @@
  * which address (as a probe of RFC 5227), so that they do not learn the parent's MAC address for it; on ipvlan, the answer would
  * go to the shim, which has not asked.
  */
-import { parseHostAddress, parseIp } from "../net/cidr.ts";
 import { shimName } from "../net/names.ts";
 import { bySet, type Element } from "./elements.ts";
+import { isIpv4, withoutPrefix } from "./host-access.ts";
 import type { Endpoint, LanNetwork } from "./network.ts";
 import type { NftTable } from "./nft-script.ts";
 import type { Elements } from "./observed.ts";
@@ -42,22 +42,19 @@ export const hostAccessTable: NftTable = {
 export function shimElements({ id, hostAccess }: Pick<LanNetwork, "id" | "hostAccess">): Element[] {
   if (hostAccess === null) return [];
   const shim = shimName(id);
-  const ips = hostAccess.addresses.map((address) => parseIp(address)).filter(({ family }) => family === 4);
+  const ips = hostAccess.addresses.filter(isIpv4);
   return [
     ["shims", shim, ""],
-    ...ips.flatMap(({ text }): Element[] => [
-      ["hosts", text, ""],
-      ["at", `${shim} . ${text}`, ""],
+    ...ips.flatMap((ip): Element[] => [
+      ["hosts", ip, ""],
+      ["at", `${shim} . ${ip}`, ""],
     ]),
   ];
 }
 
 /** What the table knows of an endpoint of a network that has host access. */
 export const reachElements = ({ network, addresses }: Pick<Endpoint, "network" | "addresses">): Element[] =>
-  addresses
-    .map((address) => parseHostAddress(address).ip)
-    .filter(({ family }) => family === 4)
-    .map(({ text }) => ["reach", `${shimName(network)} . ${text}`, ""]);
+  addresses.filter(isIpv4).map((address) => ["reach", `${shimName(network)} . ${withoutPrefix(address)}`, ""]);
 
 /** Everything that should be in the table; null if it should not be there: no network has host access. */
 export function wantedHostAccess({ networks, endpoints }: Wanted): Elements | null {
