@@ -6,6 +6,8 @@ import { parseDuration } from "./net/duration.ts";
 export interface Config {
   /** Where dockerd finds the plugin. */
   readonly socket: string;
+  /** Where dockerd finds it as a managed plugin, under that plugin's name; null for a plugin that is not managed. */
+  readonly managedSocket: string | null;
   /** Of the admin API, which the command `tsnet` asks. */
   readonly adminSocket: string;
   readonly stateDir: string;
@@ -49,6 +51,7 @@ export const defaultAdminSocket = "/run/docker/tsnet/admin.sock";
 
 const settings = {
   socket: { name: "TSNET_SOCKET", fallback: "/run/docker/plugins/tsnet.sock", parse: absolutePath },
+  managedSocket: { name: "TSNET_MANAGED_SOCKET", fallback: "", parse: optional(absolutePath) },
   adminSocket: { name: "TSNET_ADMIN_SOCKET", fallback: defaultAdminSocket, parse: absolutePath },
   stateDir: { name: "TSNET_STATE_DIR", fallback: "/var/lib/tsnet", parse: absolutePath },
   logLevel: { name: "TSNET_LOG_LEVEL", fallback: "info", parse: oneOf(logLevels) },
@@ -99,6 +102,7 @@ export function parseConfig(environment: Environment): Config {
   };
   const config: Config = {
     socket: read(settings.socket),
+    managedSocket: read(settings.managedSocket),
     adminSocket: read(settings.adminSocket),
     stateDir: read(settings.stateDir),
     logLevel: read(settings.logLevel),

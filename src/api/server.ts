@@ -1,13 +1,13 @@
-import { chmod, lstat, mkdir, unlink } from "node:fs/promises";
-import type { Server, ServerResponse } from "node:http";
-import { connect } from "node:net";
-import { dirname } from "node:path";
 import express, { type ErrorRequestHandler, type Express } from "express";
 import type { Log } from "../driver/log.ts";
 import { TsnetError } from "../errors.ts";
 import { errorAnswer } from "./error-answer.ts";
 import type { Method } from "./methods.ts";
 import { parseJson } from "./parse.ts";
+import { PluginSocket } from "./socket.ts";
+
+/** Not imported: as a module, node:http has all of its exports at once, WebSocket among them, which takes 4 MB. */
+const { createServer } = process.getBuiltinModule("node:http");
 
 /** Each request is answered within this time: dockerd itself may wait for ever (engine-contract, fact 6). */
 const defaultDeadlineMs = 10_000;
@@ -92,64 +92,12 @@ async function withDeadline<T>(
   }
 }
 
-/**
- * Listens on a unix socket, for its owner only. A stale socket is replaced; directories that are missing are made, for their owner
- * only.
- * @param setting the environment variable that names the path
- * @throws TsnetError "conflict" if somebody answers on it
- */
-export async function listen(app: Express, path: string, setting = "TSNET_SOCKET"): Promise<Server> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await removeStale(path, setting);
-  const server = await new Promise<Server>((resolve, reject) => {
-    const listening = app.listen(path, (error?: Error) => (error === undefined ? resolve(listening) : reject(error)));
-    listening.once("error", reject);
-  });
-  // dockerd keeps connections for later; one that we close just as it calls costs it a second, and its retry has no body.
-  server.keepAliveTimeout = 0;
-  const calls = new Set<ServerResponse>();
-  server.on("request", (_request, response) => {
-    calls.add(response);
-    response.on("close", () => calls.delete(response));
-  });
-  underWay.set(server, calls);
-  await chmod(path, 0o600);
-  return server;
-}
+/** Lets `app` answer on a socket that is open. */
+export const serve = (app: Express, socket: PluginSocket): void => socket.serve(createServer(app));
 
-/** The requests that are not answered yet. */
-const underWay = new WeakMap<Server, ReadonlySet<ServerResponse>>();
-
-/** A connection on which nothing has come for so long while all is answered is one that nothing comes on. */
-const quietMs = 1000;
-
-/**
- * Stops listening, and waits until the requests that are under way are answered: dockerd would repeat them without a body. It may
- * have opened a connection in advance: Node does not take one without a request for idle.
- */
-export async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  let lastCallAt = performance.now();
-  const close = (): void => {
-    server.closeIdleConnections();
-    if (underWay.get(server)?.size) lastCallAt = performance.now();
-    else if (performance.now() - lastCallAt >= quietMs) server.closeAllConnections();
-  };
-  const closing = setInterval(close, 20);
-  close();
-  await closed;
-  clearInterval(closing);
-}
-
-async function removeStale(path: string, setting: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined);
-  if (found === undefined) return;
-  if (!found.isSocket())
-    throw new TsnetError("conflict", `${path} exists and is not a socket; remove it or set ${setting}`);
-  const isLive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => resolve(true)).on("error", () => resolve(false));
-    probe.on("connect", () => probe.destroy());
-  });
-  if (isLive) throw new TsnetError("conflict", `another plugin is answering on ${path}; stop it or set ${setting}`);
-  await unlink(path);
+/** Opens the socket and lets `app` answer on it. @throws as PluginSocket.open */
+export async function listen(app: Express, path: string, setting = "TSNET_SOCKET"): Promise<PluginSocket> {
+  const socket = await PluginSocket.open(path, setting);
+  serve(app, socket);
+  return socket;
 }

@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { TsnetError } from "../errors.ts";
 import type { SetSysctl } from "../plan/op.ts";
+import { remountWritable } from "./libc.ts";
 
 /**
  * The value of a sysctl, without its line break. Equivalent to: `sysctl -n KEY`.
@@ -20,6 +21,22 @@ export function setSysctl({ key, value, optional }: SetSysctl): void {
     during(path, () => writeFileSync(path, value));
   } catch (error) {
     if (!(optional && error instanceof TsnetError && error.errno === "ENOENT")) throw error;
+  }
+}
+
+/** A sysctl that each kernel has. */
+const forwarding = "/proc/sys/net/ipv4/ip_forward";
+
+/**
+ * runc mounts /proc/sys read-only, also for a managed plugin that shares the host's network.
+ * @throws TsnetError "kernel" if it cannot be made writable
+ */
+export function makeSysctlsWritable(): void {
+  try {
+    accessSync(forwarding, constants.W_OK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EROFS") throw fileError(forwarding, error);
+    remountWritable("/proc/sys");
   }
 }
 

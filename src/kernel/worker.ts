@@ -5,6 +5,7 @@ import type { KernelChange } from "./change.ts";
 import { missingPrerequisites } from "./preflight.ts";
 import { encodeError } from "./protocol.ts";
 import { post, serve } from "./serve.ts";
+import { makeSysctlsWritable } from "./sysctl.ts";
 
 function open(): KernelCalls | undefined {
   try {
@@ -13,6 +14,7 @@ function open(): KernelCalls | undefined {
       post({ missing: missing.map(encodeError) });
       return undefined;
     }
+    makeSysctlsWritable();
     return new KernelCalls(workerData as KernelSettings, (event) => post<readonly KernelChange[]>({ event }));
   } catch (error) {
     post({ failed: encodeError(error) });

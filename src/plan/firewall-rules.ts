@@ -132,7 +132,7 @@ ${["ip", "ip6"].flatMap(translations).join("\n")}
     goto pass
   }
   chain routed {
-    meta l4proto { icmp, ipv6-icmp } goto unprotected
+    meta l4proto { 1, 58 } goto unprotected
     ip daddr . meta l4proto . th dport @open4 goto admitted
     ip6 daddr . meta l4proto . th dport @open6 goto admitted
     drop

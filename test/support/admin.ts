@@ -1,9 +1,9 @@
 /** The admin socket in a directory of its own, on reports that a test gives. */
-import { get, type Server } from "node:http";
+import { createServer, get, type Server } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type AdminNeeds, createAdminApp } from "../../src/api/admin.ts";
-import { listen } from "../../src/api/server.ts";
+import { PluginSocket } from "../../src/api/socket.ts";
 import { removeDirectory } from "./scratch.ts";
 import { scratchDirectory } from "./wire.ts";
 
@@ -23,12 +23,15 @@ export const nothing: Pick<AdminNeeds, "report" | "links" | "ipam"> = {
 /** For a `describe`: each test has a socket of its own, which it opens. */
 export function useAdmin() {
   let directory = "";
+  let admin: PluginSocket | undefined;
   let server: Server | undefined;
   const socket = (): string => join(directory, "tsnet", "admin.sock");
 
   /** @param given the reports that may be asked */
   async function open(given: Partial<typeof nothing>, ready: Promise<void> = Promise.resolve()): Promise<void> {
-    server = await listen(createAdminApp({ ...nothing, ...given, ready, log }), socket(), "TSNET_ADMIN_SOCKET");
+    admin = await PluginSocket.open(socket(), "TSNET_ADMIN_SOCKET");
+    server = createServer(createAdminApp({ ...nothing, ...given, ready, log }));
+    admin.serve(server);
   }
 
   /** @throws Error if the answer is broken off */
@@ -47,8 +50,8 @@ export function useAdmin() {
     directory = await scratchDirectory();
   });
   afterEach(async () => {
-    server?.closeAllConnections();
-    await new Promise((resolve) => (server === undefined ? resolve(undefined) : server.close(resolve)));
+    await admin?.close();
+    admin = undefined;
     server = undefined;
     removeDirectory(directory);
   });

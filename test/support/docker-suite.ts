@@ -116,7 +116,7 @@ function ownRecords(host: Host): string[] {
 
 /** The ends of the logs, without what dockerd says of its daily work. */
 function showLogs(host: Host): void {
-  for (const file of [host.plugin.logFile, host.dockerd.logFile].filter(existsSync)) {
+  for (const file of new Set([host.plugin.logFile, host.dockerd.logFile].filter(existsSync))) {
     const lines = readFileSync(file, "utf8").split("\n");
     const telling = lines.filter((line) => line !== "" && !/level=info|cleanup warnings|cleaning up/.test(line));
     const shown = telling.slice(-logLines).map((line) => line.slice(0, logLineLength));

@@ -47,6 +47,7 @@ export class Dockerd {
     });
     await Promise.race([until("dockerd answers", deadlineMs, () => this.api("GET", "/_ping").then(() => true)), died]);
     died.catch(() => {}); // later its end is nobody's error
+    await this.#host.plugin.dockerdStarted();
   }
 
   /** As `systemctl stop docker`. */

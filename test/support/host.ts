@@ -9,10 +9,12 @@ import type { Outcome } from "./commands.ts";
 import { attempt, describeFailure, run } from "./commands.ts";
 import { Dockerd } from "./dockerd.ts";
 import { loadImage } from "./image.ts";
+import { ManagedPlugin } from "./managed-plugin.ts";
 import { Namespace } from "./namespace.ts";
 import { hostNetwork, Outside, router } from "./outside.ts";
-import { driver, Plugin } from "./plugin.ts";
+import { driver, type Plugin, packaging } from "./plugin.ts";
 import { makeDirectory, newName, removeDirectory } from "./scratch.ts";
+import { SocketPlugin } from "./socket-plugin.ts";
 
 /** Runs as pid 1 in the new namespaces. */
 const bootScript = `
@@ -76,7 +78,7 @@ export class Host implements AsyncDisposable {
     this.#namespace = namespace;
     this.#number = number;
     this.#ownsOutside = ownsOutside;
-    this.plugin = new Plugin(this);
+    this.plugin = packaging === "managed" ? new ManagedPlugin(this) : new SocketPlugin(this);
     this.dockerd = new Dockerd(this);
   }
 
@@ -155,7 +157,7 @@ export class Host implements AsyncDisposable {
   /** The plugin's records of a kind, by ID, as another program reads them from a copy: the plugin keeps others out of its own. */
   // biome-ignore lint/suspicious/noExplicitAny: records are JSON; each test says what it reads
   records(kind: "network" | "endpoint" | "pool" | "lease"): Map<string, any> {
-    const copy = copyDatabase(`${this.directory}/tsnet`, `${this.directory}/records`);
+    const copy = copyDatabase(this.plugin.stateDirectory, `${this.directory}/records`);
     using database = new DatabaseSync(copy);
     const rows = database.prepare("SELECT id, value FROM record WHERE kind = ?").all(kind);
     return new Map(rows.map(({ id, value }) => [String(id), JSON.parse(String(value))]));

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { Method } from "../../src/api/methods.ts";
 import { parseBody } from "../../src/api/parse.ts";
 import * as requests from "../../src/api/requests.ts";
-import { closeServer, createApp, listen } from "../../src/api/server.ts";
+import { createApp, listen } from "../../src/api/server.ts";
 import { IpamCheck, type IpamCheckNeeds } from "../../src/driver/ipam/check.ts";
 import { defaultPools } from "../../src/driver/ipam/default-pools.ts";
 import { Ipam } from "../../src/driver/ipam/ipam.ts";
@@ -64,10 +64,10 @@ const methods: Record<string, Method> = {
 };
 
 const app = createApp({ methods, ready: ipam.restore(), log });
-const server = await listen(app, join(directory, "socket"));
+const socket = await listen(app, join(directory, "socket"));
 
 process.once("SIGTERM", async () => {
-  await closeServer(server);
+  await socket.close();
   await ipam.close();
   await etcd.close();
   await records.close();

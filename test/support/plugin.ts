@@ -1,80 +1,50 @@
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { json } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
-import type { Host } from "./host.ts";
-import type { Daemon } from "./namespace.ts";
-import { until } from "./poll.ts";
 
 /** The driver under test. `TEST_TSNET_DRIVER=bridge` shows what Docker's own does, and the plugin is not started. */
 export const driver = process.env["TEST_TSNET_DRIVER"] ?? "tsnet";
 
-const socketInside = "/run/docker/plugins/tsnet.sock";
-const main = fileURLToPath(new URL("../../src/start.ts", import.meta.url));
+/** How tsnet is installed: as a program with a socket, or as a managed plugin. */
+export type Packaging = "socket" | "managed";
+export const packagings: readonly Packaging[] = ["socket", "managed"];
+export const packaging = (process.env["TEST_TSNET_PACKAGING"] ?? "socket") as Packaging;
 
-/** Until it listens; restoring state comes after that. */
-const startDeadlineMs = 15_000;
+/** Where dockerd finds it as `-d tsnet`, in both packagings. */
+export const socketInside = "/run/docker/plugins/tsnet.sock";
 
-/** tsnet itself, running from the sources on a host. */
-export class Plugin {
-  readonly #host: Host;
-  #daemon: Daemon | undefined;
-  #settings: NodeJS.ProcessEnv = {};
+/** A line of its log. */
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
 
-  constructor(host: Host) {
-    this.#host = host;
-  }
+/** tsnet itself, on a host. */
+export abstract class Plugin {
+  /** Where its log is, among other things perhaps. */
+  abstract readonly logFile: string;
+  /** Its state, as a directory of this process. */
+  abstract readonly stateDirectory: string;
+  /** Process number as this process sees it. @throws Error if it does not run */
+  abstract get pid(): number;
+  /** Its socket, reachable from outside the host. */
+  abstract get socket(): string;
 
-  /** Its log: one JSON object a line. */
-  get logFile(): string {
-    return `${this.#host.directory}/tsnet.log`;
-  }
-
-  get stateDirectory(): string {
-    return `${this.#host.directory}/tsnet`;
-  }
-
-  /** Starts it and waits until it answers; `settings` are further environment variables, by default those of the last start. */
-  async start(settings: NodeJS.ProcessEnv = this.#settings): Promise<void> {
-    this.#settings = settings;
-    const env = { ...process.env, TSNET_SOCKET: socketInside, TSNET_STATE_DIR: this.stateDirectory, ...settings };
-    const daemon = await this.#host.namespace.start([process.execPath, main], this.logFile, env);
-    this.#daemon = daemon;
-    let ended: number | undefined;
-    void daemon.ended.then((code) => {
-      ended = code;
-    });
-    await until("tsnet answers", startDeadlineMs, async () => {
-      if (ended !== undefined) return true;
-      await this.call("Plugin.Activate");
-      return true;
-    });
-    if (ended !== undefined) throw new Error(`tsnet has ended with code ${ended}: ${this.#logTail()}`);
-  }
-
-  /** SIGTERM. @returns its exit code */
-  async stop(): Promise<number> {
-    return await this.#end("SIGTERM");
-  }
-
-  async kill(): Promise<void> {
-    await this.#end("SIGKILL");
-  }
+  /** Starts it and waits until it answers; `settings` are environment variables besides, by default those of the last start. */
+  abstract start(settings?: NodeJS.ProcessEnv): Promise<void>;
+  /** Ends it as an operator does. @returns its exit code, where that is known */
+  abstract stop(): Promise<number>;
+  /** SIGKILL. Docker starts a managed plugin again at once. */
+  abstract kill(): Promise<void>;
+  /** Its log's lines, from the first on. */
+  protected abstract logLines(): string[];
+  /** Called when dockerd has started and answers. */
+  async dockerdStarted(): Promise<void> {}
 
   async restart(): Promise<void> {
     await this.stop();
     await this.start();
-  }
-
-  /** Process number as this process sees it. */
-  get pid(): number {
-    if (!this.#daemon) throw new Error("tsnet is not running");
-    return this.#daemon.pid;
-  }
-
-  /** Its socket, reachable from outside the host. */
-  get socket(): string {
-    return this.#host.path(socketInside);
   }
 
   /** One call of the plugin protocol, as dockerd makes it. */
@@ -92,20 +62,10 @@ export class Plugin {
   }
 
   /** Lines of the log with this level or worse: 40 is warn, 50 is error. */
-  logged(level: number): { level: number; msg: string; [field: string]: unknown }[] {
-    const lines = readFileSync(this.logFile, "utf8")
-      .split("\n")
-      .filter((line) => line.startsWith("{"));
+  logged(level: number): LogLine[] {
+    const lines = this.logLines().filter((line) => line.startsWith("{"));
     return lines.map((line) => JSON.parse(line)).filter((entry) => entry.level >= level);
   }
 
-  async #end(signal: NodeJS.Signals): Promise<number> {
-    const daemon = this.#daemon;
-    if (!daemon) throw new Error("tsnet is not running");
-    process.kill(daemon.pid, signal);
-    this.#daemon = undefined;
-    return await daemon.ended;
-  }
-
-  #logTail = (): string => readFileSync(this.logFile, "utf8").split("\n").slice(-15).join("\n");
+  protected logTail = (): string => readFileSync(this.logFile, "utf8").split("\n").slice(-15).join("\n");
 }

@@ -1,19 +1,34 @@
 import { writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { env } from "node:process";
 import Mocha from "mocha";
 
-/** What a ring's mocha tells the runner. */
-export interface Totals {
+/** How many tests passed, and how many failed. */
+export interface Count {
   readonly passed: number;
   readonly failed: number;
+}
+
+/** What a ring's mocha tells the runner. */
+export interface Totals extends Count {
+  /** By the name of the file, "network.test.ts". */
+  readonly files: Readonly<Record<string, Count>>;
 }
 
 /** Mocha's usual output; the totals also go, as JSON, to the file that TEST_TSNET_TOTALS names. */
 export default class Reporter extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
     super(runner, options);
+    const files: Record<string, Count> = {};
+    const count = (test: Mocha.Runnable, passed: number, failed: number): void => {
+      const name = basename(test.file ?? "");
+      const before = files[name] ?? { passed: 0, failed: 0 };
+      files[name] = { passed: before.passed + passed, failed: before.failed + failed };
+    };
+    runner.on(Mocha.Runner.constants.EVENT_TEST_PASS, (test) => count(test, 1, 0));
+    runner.on(Mocha.Runner.constants.EVENT_TEST_FAIL, (test) => count(test, 0, 1));
     runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
-      const totals: Totals = { passed: this.stats.passes, failed: this.stats.failures };
+      const totals: Totals = { passed: this.stats.passes, failed: this.stats.failures, files };
       if (env["TEST_TSNET_TOTALS"]) writeFileSync(env["TEST_TSNET_TOTALS"], JSON.stringify(totals));
     });
   }

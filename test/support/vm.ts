@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { chmodSync, copyFileSync, existsSync, globSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { attempt, run } from "./commands.ts";
-import { makeNewerDocker, newerDockerRoot } from "./newer-docker.ts";
+import { engineRoot, makeEngine } from "./engine.ts";
 import { cacheDirectory, newName, removeDirectory } from "./scratch.ts";
 import { install } from "./setup.ts";
 import { bootModules, initScript } from "./vm-guest.ts";
@@ -50,7 +50,7 @@ const initrdScript = 'cd "$1" && find . | busybox cpio -o -H newc >"$2"';
  * @throws Error with what is missing, if they cannot be made
  */
 export async function makeVm(): Promise<string> {
-  const docker = await makeNewerDocker();
+  const docker = await makeEngine("28.5");
   await install(packages);
   const kernel = await currentKernel();
   const directory = vmDirectory(kernel);
@@ -62,7 +62,7 @@ export async function makeVm(): Promise<string> {
 export const vmFiles = async (): Promise<VmFiles> => filesIn(vmDirectory(await currentKernel()));
 
 function vmDirectory(kernel: string): string {
-  const recipe = JSON.stringify([kernel, newerDockerRoot(), initScript, imageScript, initrdScript, rootMegabytes]);
+  const recipe = JSON.stringify([kernel, engineRoot("28.5"), initScript, imageScript, initrdScript, rootMegabytes]);
   return `${cacheDirectory}/vm-${createHash("sha256").update(recipe).digest("hex").slice(0, 12)}`;
 }
 
@@ -117,7 +117,7 @@ async function unpackKernel(name: string, directory: string): Promise<Kernel> {
 
 async function makeInitrd(modules: string, directory: string, archive: string): Promise<void> {
   for (const name of ["bin", "dev", "modules", "root"]) mkdirSync(`${directory}/${name}`, { recursive: true });
-  copyFileSync(`${newerDockerRoot()}/usr/bin/busybox`, `${directory}/bin/busybox`);
+  copyFileSync(`${engineRoot("28.5")}/usr/bin/busybox`, `${directory}/bin/busybox`);
   for (const name of bootModules) copyFileSync(moduleFile(modules, name), `${directory}/modules/${name}.ko`);
   writeFileSync(`${directory}/init`, initScript);
   chmodSync(`${directory}/init`, 0o755);
@@ -137,6 +137,6 @@ async function makeRoot({ version, modules }: Kernel, over: string, image: strin
   mkdirSync(`${over}/usr/sbin`);
   await run(["ln", "-s", "/usr/bin/busybox", `${over}/usr/sbin/modprobe`]);
   await run(["busybox", "depmod", "-b", `${over}/usr`, version]);
-  const make = ["unshare", "--mount", "sh", "-ec", imageScript, "sh", newerDockerRoot(), over, image];
+  const make = ["unshare", "--mount", "sh", "-ec", imageScript, "sh", engineRoot("28.5"), over, image];
   await run([...make, `${rootMegabytes}M`], { timeoutMs: buildTimeoutMs });
 }

@@ -1,7 +1,6 @@
 /** The plugin's socket in a directory of its own, and dockerd's way of calling it. */
 import { mkdtemp } from "node:fs/promises";
 import { request } from "node:http";
-import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApp, listen, type ServerNeeds } from "../../src/api/server.ts";
@@ -42,12 +41,12 @@ export const scratchDirectory = (): Promise<string> => mkdtemp(join(tmpdir(), "t
 export async function openPlugin(needs: ServerNeeds): Promise<Plugin> {
   const directory = await scratchDirectory();
   const socket = join(directory, "plugins", "tsnet.sock");
-  const server: Server = await listen(createApp(needs), socket);
+  const opened = await listen(createApp(needs), socket);
   return {
     socket,
     call: (method, body) => post(socket, `/${method}`, body === undefined ? "" : JSON.stringify(body)),
     close: async () => {
-      await new Promise((resolve) => server.close(resolve));
+      await opened.close();
       removeDirectory(directory);
     },
   };

@@ -4,6 +4,7 @@ import { parseConfig } from "../../src/config.ts";
 describe("the settings", () => {
   const defaults = {
     socket: "/run/docker/plugins/tsnet.sock",
+    managedSocket: null,
     adminSocket: "/run/docker/tsnet/admin.sock",
     stateDir: "/var/lib/tsnet",
     logLevel: "info",
@@ -25,6 +26,7 @@ describe("the settings", () => {
   it("are taken from the environment", () => {
     const environment = {
       TSNET_SOCKET: "/a",
+      TSNET_MANAGED_SOCKET: "/e",
       TSNET_ADMIN_SOCKET: "/c",
       TSNET_STATE_DIR: "/b",
       TSNET_LOG_LEVEL: "debug",
@@ -47,6 +49,7 @@ describe("the settings", () => {
     expect(addressPools.excluded.map(({ text }) => text)).to.deep.equal(["10.10.5.0/24"]);
     expect(others).to.deep.equal({
       socket: "/a",
+      managedSocket: "/e",
       adminSocket: "/c",
       stateDir: "/b",
       logLevel: "debug",
@@ -72,6 +75,7 @@ describe("the settings", () => {
   it("that are wrong are all named at once, with what was expected", () => {
     const environment = {
       TSNET_SOCKET: "tsnet.sock",
+      TSNET_MANAGED_SOCKET: "plugin.sock",
       TSNET_ADMIN_SOCKET: "admin.sock",
       TSNET_STATE_DIR: "./x",
       TSNET_LOG_LEVEL: "loud",
@@ -93,6 +97,7 @@ describe("the settings", () => {
     const known = Object.keys(environment).slice(0, -1).join(", ");
     expect(messages(environment)).to.deep.equal([
       "TSNET_SOCKET=tsnet.sock: expected an absolute path",
+      "TSNET_MANAGED_SOCKET=plugin.sock: expected an absolute path",
       "TSNET_ADMIN_SOCKET=admin.sock: expected an absolute path",
       "TSNET_STATE_DIR=./x: expected an absolute path",
       "TSNET_LOG_LEVEL=loud: expected one of trace, debug, info, warn, error, fatal",

@@ -1,10 +1,12 @@
 import { once } from "node:events";
 import { link, lstat, stat, symlink, writeFile } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { Method } from "../../../src/api/methods.ts";
-import { closeServer, createApp, listen } from "../../../src/api/server.ts";
+import { createApp, listen, serve } from "../../../src/api/server.ts";
+import { PluginSocket } from "../../../src/api/socket.ts";
 import { explain, TsnetError } from "../../../src/errors.ts";
 import { TestLog } from "../../support/driver.ts";
 import { removeDirectory } from "../../support/scratch.ts";
@@ -90,14 +92,14 @@ describe("the socket", () => {
   let directory: string;
   const app = createApp({ methods: { now: immediate }, ready: Promise.resolve(), log: new TestLog() });
   const failure = (path: string): Promise<string> =>
-    listen(app, path).then((server) => {
-      server.close();
+    listen(app, path).then(async (socket) => {
+      await socket.close();
       return "no error";
     }, explain);
   const answers = async (path: string): Promise<void> => {
-    const server = await listen(app, path);
+    const socket = await listen(app, path);
     expect(await post(path, "/now", "")).to.have.property("status", 200);
-    await new Promise((resolve) => server.close(resolve));
+    await socket.close();
   };
   beforeEach(async () => {
     directory = await scratchDirectory();
@@ -106,15 +108,38 @@ describe("the socket", () => {
 
   it("is made with its directory, for its owner only", async () => {
     const path = join(directory, "run", "docker", "tsnet.sock");
-    const server = await listen(app, path);
+    const socket = await listen(app, path);
     expect((await stat(path)).mode & 0o777).to.equal(0o600);
-    await new Promise((resolve) => server.close(resolve));
+    await socket.close();
   });
 
   it("keeps the connections that dockerd keeps for later", async () => {
-    const server = await listen(app, join(directory, "kept.sock"));
+    const socket = await listen(app, join(directory, "kept.sock"));
+    const server = createHttpServer(app);
+    socket.serve(server);
     expect(server.keepAliveTimeout).to.equal(0);
-    await new Promise((resolve) => server.close(resolve));
+    await socket.close();
+  });
+
+  it("lets those wait who call before somebody serves, and answers them then", async () => {
+    const path = join(directory, "early.sock");
+    const socket = await PluginSocket.open(path, "TSNET_SOCKET");
+    const early = ["/now", "/now"].map((call) => post(path, call, ""));
+    const probe = connect(path); // dockerd's own, which says nothing
+    await once(probe, "connect");
+    probe.destroy();
+    serve(app, socket);
+    for (const answer of [...early, post(path, "/now", "")]) expect(await answer).to.have.property("status", 200);
+    await socket.close();
+    expect(await lstat(path).catch(({ code }) => code)).to.equal("ENOENT");
+  });
+
+  it("closes with callers who wait if nobody ever serves", async () => {
+    const path = join(directory, "unserved.sock");
+    const socket = await PluginSocket.open(path, "TSNET_SOCKET");
+    const waiting = post(path, "/now", "").catch(({ code }) => code);
+    await socket.close();
+    expect(await waiting).to.be.oneOf(["ECONNRESET", "ECONNREFUSED", "ENOENT"]);
   });
 
   it("takes the place of a stale one", async () => {
@@ -133,7 +158,7 @@ describe("the socket", () => {
     const living = await listen(app, path);
     expect(await failure(path)).to.equal(`another plugin is answering on ${path}; stop it or set TSNET_SOCKET`);
     expect(await post(path, "/now", "")).to.have.property("status", 200);
-    await new Promise((resolve) => living.close(resolve));
+    await living.close();
   });
 
   it("does not take the place of a file or of a link to one", async () => {
@@ -150,13 +175,15 @@ describe("the socket", () => {
     const path = join(directory, "closing.sock");
     const work = Promise.withResolvers<object>();
     const methods = { later: slow(() => work.promise) };
-    const closing = await listen(createApp({ methods, ready: Promise.resolve(), log: new TestLog() }), path);
-    const began = once(closing, "request");
+    const server = createHttpServer(createApp({ methods, ready: Promise.resolve(), log: new TestLog() }));
+    const closing = await PluginSocket.open(path, "TSNET_SOCKET");
+    closing.serve(server);
+    const began = once(server, "request");
     const silent = connect(path);
     await once(silent, "connect");
     const answer = post(path, "/later", "{}");
     await began;
-    const closed = closeServer(closing);
+    const closed = closing.close();
     setTimeout(() => work.resolve({ done: true }), 1500);
     expect(await answer).to.deep.equal({ status: 200, body: { done: true } });
     await closed;

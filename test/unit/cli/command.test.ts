@@ -1,6 +1,6 @@
 /** The real command, as a user starts it, against a real admin socket. */
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import { createServer as listenOn } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -51,19 +51,20 @@ describe("the command tsnet", () => {
   let directory: string;
   let socket: string;
   let dockerSocket: string;
-  const servers: Server[] = [];
+  const servers: AsyncDisposableStack = new AsyncDisposableStack();
 
   before(async () => {
     directory = await scratchDirectory();
     socket = join(directory, "admin.sock");
     dockerSocket = join(directory, "docker.sock");
-    servers.push(await listen(createAdminApp({ ...nothing, report, ready: Promise.resolve(), log }), socket));
+    const admin = await listen(createAdminApp({ ...nothing, report, ready: Promise.resolve(), log }), socket);
+    servers.defer(() => admin.close());
     const dockerd = createServer((request, response) => response.end(JSON.stringify(docker(request))));
     await new Promise<void>((resolve) => dockerd.listen(dockerSocket, resolve));
-    servers.push(dockerd);
+    servers.defer(() => new Promise((resolve) => dockerd.close(() => resolve())));
   });
   after(async () => {
-    for (const server of servers) await new Promise((resolve) => server.close(resolve));
+    await servers.disposeAsync();
     removeDirectory(directory);
   });
 

@@ -1,0 +1,71 @@
+/**
+ * Other versions of Docker than the machine's: the root file system of another Debian, with that Debian's containerd, runc, iptables
+ * and nft as well. A ring's mocha runs in it, over a layer of its own, so that it never changes.
+ */
+import { run } from "./commands.ts";
+import { type DebianRoot, debianRootPath, makeDebianRoot, ownDevices } from "./debian-root.ts";
+import { workDirectory } from "./scratch.ts";
+import { testPackages } from "./setup.ts";
+
+/** The versions of Docker that tsnet is tested with, and the Debian that has each. */
+const suites = { "20.10": "bookworm", "26.1": "trixie", "28.5": "forky" } as const;
+
+export type Engine = keyof typeof suites;
+export const engines = Object.keys(suites) as readonly Engine[];
+
+/** $1 is the root, $2 the clone, $3 where the tests' own directories are; then comes a command. */
+const enterScript = `
+  root=$1 clone=$2 work=$3
+  shift 3
+  mount -t tmpfs tmpfs /mnt
+  mkdir /mnt/upper /mnt/work /mnt/root
+  mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
+  cd /mnt/root
+  mount -t proc proc proc
+  mount --rbind /sys sys
+  mount -t tmpfs -o mode=755 tmpfs run
+  mount -t tmpfs -o mode=1777 tmpfs tmp
+  mkdir -p "./$clone" "./$work" # either may be below /tmp
+  mount --bind "$clone" "./$clone"
+  mount --bind "$work" "./$work"
+  ${ownDevices(".")}
+  pivot_root . .
+  umount -l .
+  cd "$clone"
+  unset NODE_EXTRA_CA_CERTS # the machine's certificates are not in here
+  exec "$@"`;
+
+/** What is in it, with what the clone's Node is linked with. */
+const rootOf = (engine: Engine): DebianRoot => ({
+  suite: suites[engine],
+  // the docker command became a package of its own after 20.10
+  packages: [...testPackages(), "libstdc++6"].filter((name) => name !== "docker-cli" || engine !== "20.10"),
+});
+
+/** Where the root file system of an engine is, or will be. */
+export const engineRoot = (engine: Engine): string => debianRootPath(rootOf(engine));
+
+/** Comes before a command line that shall run in the engine's root, in the same directory, which is the clone. */
+export const enterEngine = (engine: Engine, clone: string): string[] => [
+  ...["unshare", "--mount", "sh", "-ec", enterScript, "sh", engineRoot(engine), clone, workDirectory],
+];
+
+/** Whether the machine's own Docker is of that version; it has to be installed. */
+export const isMachines = async (engine: Engine): Promise<boolean> =>
+  isVersion(engine, await run(["dockerd", "--version"]));
+
+/**
+ * Makes the root of an engine, unless it is there.
+ * @returns Docker's version in it: "Docker version 28.5.2, build …"
+ * @throws Error with what is missing and whose words say so, if it cannot be made
+ */
+export async function makeEngine(engine: Engine): Promise<string> {
+  const check = async (root: string): Promise<string> => {
+    const version = await run(["chroot", root, "dockerd", "--version"]);
+    if (isVersion(engine, version)) return version;
+    throw new Error(`${suites[engine]} of this machine's mirror has "${version}", and not Docker ${engine}`);
+  };
+  return await check(await makeDebianRoot(rootOf(engine), check));
+}
+
+const isVersion = (engine: Engine, version: string): boolean => version.startsWith(`Docker version ${engine}.`);

@@ -1,0 +1,136 @@
+/** The rings of tests: where each has its files, and what its mocha runs in. */
+import { spawn } from "node:child_process";
+import { cpSync, globSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { exitOf } from "./commands.ts";
+import { record } from "./compatibility.ts";
+import { type Engine, engines, enterEngine, isMachines, makeEngine } from "./engine.ts";
+import { builtPlugin, makePlugin } from "./managed.ts";
+import { installedVariable } from "./managed-plugin.ts";
+import { type Packaging, packagings } from "./plugin.ts";
+import type { Totals } from "./reporter.ts";
+import { makeDirectory, newName, removeDirectory } from "./scratch.ts";
+import { makeVm } from "./vm.ts";
+
+/** How a ring's mocha is started. */
+interface Ring {
+  readonly needsRoot: boolean;
+  readonly timeoutMs: number;
+}
+
+/** How the docker ring is run. */
+export interface Settings {
+  /** Docker's version; by default the machine's own, whichever it is. */
+  readonly engine?: Engine;
+  readonly packaging?: Packaging;
+}
+
+/** A ring, with some of its files or all. */
+export interface Run extends Settings {
+  readonly ring: keyof typeof rings;
+  /** "test/docker/network.test.ts" */
+  readonly files?: readonly string[];
+  /** Asked with "network.test.ts". */
+  readonly isWanted?: (file: string) => boolean;
+}
+
+const root = new URL("../..", import.meta.url).pathname;
+const page = join(root, "docs/compatibility.md");
+
+export const rings = {
+  unit: { needsRoot: false, timeoutMs: 10_000 },
+  netns: { needsRoot: true, timeoutMs: 30_000 },
+  docker: { needsRoot: true, timeoutMs: 120_000 },
+  vm: { needsRoot: true, timeoutMs: 300_000 },
+} as const satisfies Readonly<Record<string, Ring>>;
+
+/** Links, rules and files of /run that a test of the netns ring makes vanish with its process. */
+const ownNamespaces = 'mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys && ip link set lo up && exec "$@"';
+const isolated = [
+  ...["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
+  ...["sh", "-c", ownNamespaces, "sh"],
+];
+
+/** Set by a signal: mocha is ended, its hosts end with it, and what they leave on the disk is swept. */
+const interruption = new AbortController();
+export const interrupt = (): void => interruption.abort();
+
+/** Makes what the runs need besides the packages, and says what that is. @throws Error for a setting that is none */
+export async function prepare(runs: readonly Run[]): Promise<void> {
+  for (const { engine, packaging } of runs) {
+    if (engine !== undefined && !engines.includes(engine))
+      throw new Error(`--engine ${engine}: expected one of ${engines.join(", ")}`);
+    if (packaging !== undefined && !packagings.includes(packaging))
+      throw new Error(`--packaging ${packaging}: expected one of ${packagings.join(", ")}`);
+  }
+  for (const engine of new Set(runs.flatMap((run) => run.engine ?? [])))
+    if (!(await isMachines(engine))) console.log(await makeEngine(engine));
+  if (runs.some(({ packaging }) => packaging === "managed")) await makePlugin();
+  if (runs.some(({ ring }) => ring === "vm")) console.log(await makeVm());
+}
+
+/** Runs a ring, or nothing after an interruption. */
+export async function runOne(run: Run): Promise<Totals> {
+  const none = { passed: 0, failed: 0, files: {} };
+  if (interruption.signal.aborted) return none;
+  const { ring, engine, packaging = "socket" } = run;
+  const isWanted = run.isWanted ?? (() => true);
+  const files = run.files ?? globSync(`test/${ring}/**/*.test.ts`, { cwd: root }).filter((f) => isWanted(basename(f)));
+  if (files.length === 0) return none;
+  const title = ring === "docker" ? `docker, ${engine ?? "the machine's own"}, ${packaging}` : ring;
+  console.log(`\n${title}`);
+  const startedAt = performance.now();
+  const scratch = makeDirectory(newName());
+  try {
+    const totals = await runMocha(run, files, scratch);
+    console.log(`${title}: ${totals.passed} passed, ${totals.failed} failed in ${seconds(startedAt)} s`);
+    if (engine !== undefined && run.files === undefined) record(page, `${engine} ${packaging}`, totals.files);
+    return totals;
+  } finally {
+    removeDirectory(scratch);
+  }
+}
+
+const seconds = (startedAt: number): number => Math.round((performance.now() - startedAt) / 1000);
+
+async function runMocha(run: Run, files: readonly string[], scratch: string): Promise<Totals> {
+  const { ring } = run;
+  const totalsFile = join(scratch, "totals.json");
+  const wrapper = await wrapperOf(run);
+  const mocha = [process.execPath, "node_modules/mocha/bin/mocha.js", "--reporter", "test/support/reporter.ts"];
+  const [file = "", ...args] = [...wrapper, ...mocha, "--timeout", `${rings[ring].timeoutMs}`, "--exit", ...files];
+  const env = { ...process.env, ...packagingOf(run, scratch), TEST_TSNET_TOTALS: totalsFile, NODE_NO_WARNINGS: "1" };
+  const mochaProcess = spawn(file, args, { cwd: root, stdio: "inherit", env });
+  interruption.signal.addEventListener("abort", () => mochaProcess.kill("SIGTERM"), { once: true });
+  const code = await exitOf(mochaProcess);
+  const totals = readTotals(totalsFile);
+  // a mocha that ended without a word, or with an error that no test had, is a failure as well
+  return code !== 0 && totals.failed === 0 ? { ...totals, failed: 1 } : totals;
+}
+
+/** Comes before mocha's own command line. */
+async function wrapperOf({ ring, engine }: Run): Promise<readonly string[]> {
+  if (ring === "netns") return isolated;
+  if (ring === "vm") return [process.execPath, "test/support/vm-run.ts"];
+  return engine === undefined || (await isMachines(engine)) ? [] : enterEngine(engine, root);
+}
+
+/** The installed plugin is copied to where all hosts' directories are: they have links to its files. */
+function packagingOf({ packaging = "socket" }: Run, scratch: string): NodeJS.ProcessEnv {
+  if (packaging === "socket") return {};
+  const installed = join(scratch, "plugins");
+  cpSync(join(builtPlugin(), "plugins"), installed, {
+    recursive: true,
+    preserveTimestamps: true,
+    verbatimSymlinks: true,
+  });
+  return { TEST_TSNET_PACKAGING: packaging, [installedVariable]: installed };
+}
+
+function readTotals(file: string): Totals {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    return { passed: 0, failed: 1, files: {} };
+  }
+}
