@@ -1,16 +1,27 @@
 /** What tells this host from others: machine-id(5). A managed plugin does not see the host's, and keeps one of its own. */
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** 32 hexadecimal digits, the same at each start. @throws Error with errno if neither can be read nor made */
-export async function machineId(stateDir: string): Promise<string> {
-  const hosts = (await readFile("/etc/machine-id", "utf8").catch(() => "")).trim();
-  if (hosts !== "") return hosts;
+/**
+ * @param stateDir where one is kept that was made here; no other process may use it meanwhile
+ * @returns 32 hexadecimal digits, the same at each start
+ * @throws Error with errno if it can neither be read nor made
+ */
+export async function machineId(stateDir: string, hostsFile = "/etc/machine-id"): Promise<string> {
   const file = join(stateDir, "machine-id");
+  return (await idIn(hostsFile)) ?? (await idIn(file)) ?? (await make(stateDir, file));
+}
+
+async function idIn(file: string): Promise<string | undefined> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  return /^[0-9a-f]{32}$/.test(text.trim()) ? text.trim() : undefined;
+}
+
+async function make(stateDir: string, file: string): Promise<string> {
+  const id = randomBytes(16).toString("hex");
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  await writeFile(file, `${randomBytes(16).toString("hex")}\n`, { flag: "wx", flush: true }).catch((error) => {
-    if (error.code !== "EEXIST") throw error;
-  });
-  return (await readFile(file, "utf8")).trim();
+  await writeFile(`${file}.new`, `${id}\n`, { flush: true }); // renamed whole: a half-written one would be another host's
+  await rename(`${file}.new`, file);
+  return id;
 }

@@ -7,7 +7,7 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { compare, runMarker, snapshotFiles, snapshotMachine } from "./support/leftovers.ts";
 import { until } from "./support/poll.ts";
 import type { Count } from "./support/reporter.ts";
-import { interrupt, prepare, type Run, rings, runOne, type Settings } from "./support/rings.ts";
+import { interrupt, prepare, type Run, rings, runAll, type Settings } from "./support/rings.ts";
 import { sweep } from "./support/scratch.ts";
 import { setUp } from "./support/setup.ts";
 
@@ -47,14 +47,14 @@ const all: readonly Run[] = [
 /** Links of a namespace go a moment after its last process. */
 const settleMs = 5_000;
 
-/** Runs `work` and compares the machine before and after it. */
-async function withoutLeftovers(runs: readonly Run[], work: () => Promise<Count[]>): Promise<Count[]> {
+/** Runs all, and compares the machine before and after it. */
+async function withoutLeftovers(runs: readonly Run[]): Promise<Count[]> {
   await sweep();
   const machine = await snapshotMachine();
   await setUp();
   await prepare(runs);
   const files = snapshotFiles();
-  const counts = await work();
+  const counts = await runAll(runs);
   await sweep();
   let differences: string[] = [];
   const clean = until("the machine is as it was", settleMs, async () => {
@@ -90,12 +90,8 @@ function chosen(words: string[]): Run[] {
 
 async function main(words: string[]): Promise<boolean> {
   const runs = chosen(words);
-  const work = async (): Promise<Count[]> => {
-    const counts: Count[] = [];
-    for (const run of runs) counts.push(await runOne(run));
-    return counts;
-  };
-  const counts = runs.some(({ ring }) => rings[ring].needsRoot) ? await withoutLeftovers(runs, work) : await work();
+  const needsRoot = runs.some(({ ring }) => rings[ring].needsRoot);
+  const counts = needsRoot ? await withoutLeftovers(runs) : await runAll(runs);
   const passed = counts.reduce((sum, count) => sum + count.passed, 0);
   const failed = counts.reduce((sum, count) => sum + count.failed, 0);
   console.log(`\n${passed} passed, ${failed} failed`);
