@@ -10,41 +10,78 @@ copy() {
   cp -L "$1" "$rootfs$directory/"
 }
 
-# A program or library, with all that it is linked with.
-link() {
-  copy "$1"
+# What a program or library is linked with.
+copy_libraries() {
   for library in $(ldd "$1" | grep -o '/[^ ]*'); do copy "$library"; done
 }
 
-mkdir -p "$rootfs/usr/bin" "$rootfs/usr/sbin" "$rootfs/usr/lib/tsnet"
-for name in bin sbin lib lib64; do
-  if [ -L "/$name" ]; then mkdir -p "$rootfs/usr/$name" && ln -s "usr/$name" "$rootfs/$name"; fi
-done
+# A program or library, with that.
+copy_linked() {
+  copy "$1"
+  copy_libraries "$1"
+}
 
-for command in nft conntrack; do link "$(command -v $command)"; done
-for variant in nft legacy; do
-  multi=$(readlink -f "$(command -v iptables-$variant)")
-  link "$multi"
-  for name in iptables ip6tables; do
-    for word in "" -save -restore; do ln -s "$(basename "$multi")" "$rootfs/usr/sbin/$name-$variant$word"; done
+make_directories() {
+  for name in bin sbin lib lib64; do
+    if [ -L "/$name" ]; then mkdir -p "$rootfs/usr/$name" && ln -s "usr/$name" "$rootfs/$name"; fi
   done
-done
-xtables=$(dirname "$(find /usr/lib -name libxt_standard.so)")
-for module in "$xtables"/*.so; do copy "$module"; done
+  for name in usr/bin usr/sbin host/run run/docker var/lib/tsnet tmp etc proc sys dev; do mkdir -p "$rootfs/$name"; done
+}
 
-library() { ldconfig -p | sed -n "s/.* => \(.*\/$1\)$/\1/p" | head -n 1; }
-link "$(library 'libnftables\.so\.1')"
+# iptables of both kinds, by the names that tsnet calls.
+copy_iptables() {
+  for variant in nft legacy; do
+    multi=$(readlink -f "$(command -v iptables-$variant)")
+    copy_linked "$multi"
+    for name in iptables ip6tables; do
+      for word in "" -save -restore; do ln -s "$(basename "$multi")" "$rootfs/usr/sbin/$name-$variant$word"; done
+    done
+  done
+  for module in "$(dirname "$(find /usr/lib -name libxt_standard.so)")"/*.so; do copy "$module"; done
+}
 
-cp "$context/node" /usr/bin/node
-link /usr/bin/node
-for addon in $(find "$context/app" -name '*.node'); do
-  for library in $(ldd "$addon" | grep -o '/[^ ]*'); do copy "$library"; done
-done
-cp -a "$context/app/." "$rootfs/usr/lib/tsnet/"
+# Not linked with anything, but loaded by tsnet.
+copy_libnftables() {
+  copy_linked "$(ldconfig -p | sed -n 's/.* => \(.*\/libnftables\.so\.1\)$/\1/p' | head -n 1)"
+}
+
+copy_node() {
+  cp "$context/node" /usr/bin/node
+  copy_linked /usr/bin/node
+}
+
+copy_tsnet() {
+  find "$context/app" -name '*.node' | while read -r addon; do copy_libraries "$addon"; done
+  mkdir -p "$rootfs/usr/lib/tsnet"
+  cp -a "$context/app/." "$rootfs/usr/lib/tsnet/"
+}
 
 # What is the host's is below /host; these are the paths by which the rest of the host, and Docker, calls it.
-mkdir -p "$rootfs/host/run" "$rootfs/run/docker" "$rootfs/var/lib/tsnet" "$rootfs/tmp" "$rootfs/etc" \
-  "$rootfs/proc" "$rootfs/sys" "$rootfs/dev"
-ln -s /run "$rootfs/var/run"
-ln -s /host/run/docker/netns "$rootfs/run/docker/netns"
-for name in docker.sock systemd xtables.lock; do ln -s "/host/run/$name" "$rootfs/run/$name"; done
+link_host_paths() {
+  ln -s /run "$rootfs/var/run"
+  ln -s /host/run/docker/netns "$rootfs/run/docker/netns"
+  for name in docker.sock systemd xtables.lock; do ln -s "/host/run/$name" "$rootfs/run/$name"; done
+}
+
+# The packages that the files are from, as dpkg itself keeps them, for the SBOM and for scanners; and their licences.
+# dpkg knows some files by their path before /usr was merged.
+record_packages() {
+  files=$(find "$rootfs/usr" -path "$rootfs/usr/lib/tsnet" -prune -o -type f -print | sed "s|^$rootfs/usr\(.*\)|/usr\1 \1|")
+  names=$(dpkg-query --search $files 2>/dev/null | sed -n 's/^\([^ ,]*\): .*/\1/p' | sort -u)
+  mkdir -p "$rootfs/var/lib/dpkg"
+  dpkg-query --status $names >"$rootfs/var/lib/dpkg/status"
+  copy /etc/os-release
+  for name in $names; do
+    copyright=/usr/share/doc/${name%:*}/copyright
+    if [ -e "$copyright" ]; then copy "$copyright"; fi
+  done
+}
+
+make_directories
+for command in nft conntrack; do copy_linked "$(command -v $command)"; done
+copy_iptables
+copy_libnftables
+copy_node
+copy_tsnet
+link_host_paths
+record_packages

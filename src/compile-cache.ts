@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { globSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -27,6 +28,9 @@ export const nodeFlags: readonly string[] = [
 /** One malloc arena keeps the heaps small. */
 export const nodeEnvironment: NodeJS.ProcessEnv = { NODE_COMPILE_CACHE: cache, MALLOC_ARENA_MAX: "1" };
 
+/** Whether Node takes the types out of the modules: without its cache that is most of the time of a start. */
+export const haveTypes = import.meta.filename.endsWith(".ts");
+
 /** Whether each module is there as it is now, compiled. */
 export const isFilled = (): boolean => cachedStamp() === currentStamp();
 
@@ -38,6 +42,7 @@ export async function compile(files: readonly string[]): Promise<boolean> {
   const child: ChildProcess = spawn(process.execPath, [...nodeFlags, "-e", load, "--", ...paths], {
     ...{ env, stdio: "ignore" },
   });
+  if (!haveTypes && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW); // nobody waits for it
   const [code] = await once(child, "close").catch(() => [1]);
   return code === 0;
 }
@@ -45,7 +50,7 @@ export async function compile(files: readonly string[]): Promise<boolean> {
 /** Compiles all modules, in a process of its own, and remembers it. */
 export async function fill(): Promise<void> {
   const stamp = currentStamp();
-  if (!(await compile(modules().filter((file) => !file.endsWith("start.ts"))))) return;
+  if (!(await compile(modules().filter((file) => !/start\.[jt]s$/.test(file))))) return;
   try {
     writeFileSync(stampFile, stamp);
   } catch {
@@ -53,7 +58,7 @@ export async function fill(): Promise<void> {
   }
 }
 
-const modules = (): string[] => globSync("src/**/*.ts", { cwd: root }).toSorted();
+const modules = (): string[] => globSync("src/**/*.[jt]s", { cwd: root }).toSorted();
 
 /** Changes with every module, and with Node. */
 function currentStamp(): string {

@@ -3,12 +3,14 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { createAdminApp } from "./api/admin.ts";
 import { methodsOf } from "./api/methods.ts";
 import { createApp, serve } from "./api/server.ts";
 import type { Config } from "./config.ts";
 import { DockerView } from "./docker/docker-view.ts";
+import { PluginName } from "./docker/plugin-name.ts";
 import { Announcements } from "./driver/announcements.ts";
 import { BridgeMode } from "./driver/bridge-mode.ts";
 import { Collector } from "./driver/collector.ts";
@@ -37,12 +39,14 @@ import { Report } from "./driver/report.ts";
 import { LinkReport } from "./driver/report-links.ts";
 import { State } from "./driver/state.ts";
 import { explain, TsnetError } from "./errors.ts";
-import { KernelClient } from "./kernel/kernel-client.ts";
+import type { KernelClient } from "./kernel/kernel-client.ts";
 import { Observer } from "./kernel/observer.ts";
 import { machineId } from "./machine-id.ts";
 import type { Sockets } from "./main.ts";
 import type { EtcdStore } from "./store/etcd-store.ts";
-import { SqliteStore } from "./store/sqlite-store.ts";
+import { explainStorageError } from "./store/sqlite-error.ts";
+import type { SqliteStore } from "./store/sqlite-store.ts";
+import type { Threads } from "./threads.ts";
 
 /** Where the state is: on this host, and what hosts share in etcd, if they do. */
 interface Stores {
@@ -59,8 +63,14 @@ async function createDriver(kernel: Kernel, { records, shared }: Stores, config:
   const removals = new Removals(kernel, log);
   const ports = new Ports(kernel);
   const flows = new Flows(kernel, log);
-  const docker = new DockerView({ socketPath: config.dockerSocket, log });
-  const machine = await machineId(config.stateDir);
+  const docker = new DockerView({
+    ...{ socketPath: config.dockerSocket, log },
+    // a dockerd that has just started has brought back what it could: what else has died is not told
+    onReturn: () => void reconciler.run(),
+  });
+  const machine = await machineId(config.stateDir).catch((error: unknown) => {
+    throw new TsnetError("store", explainStorageError(error, join(config.stateDir, "machine-id")));
+  });
   const hostId = config.hostId ?? createHash("sha256").update(`tsnet${machine}`).digest("hex").slice(0, 12);
   const ipam = new Ipam({
     records,
@@ -142,13 +152,10 @@ async function openEtcd({ etcd }: Config, log: Logger): Promise<EtcdStore | unde
  * Restores the state and serves until a signal ends it.
  * @throws AggregateError with each thing that is missing or cannot be used; Error
  */
-export async function run(config: Config, sockets: Sockets): Promise<void> {
+export async function run(config: Config, sockets: Sockets, threads: Threads): Promise<void> {
   const log = pino({ level: config.logLevel }, pino.destination(1));
-  const opened = await Promise.allSettled([
-    KernelClient.open({ mark: config.mark }),
-    SqliteStore.open(config.stateDir),
-    openEtcd(config, log),
-  ]);
+  const { pluginId } = threads;
+  const opened = await Promise.allSettled([threads.kernel, threads.store, openEtcd(config, log)]);
   const failed = opened.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
   if (failed.length > 0)
     throw new AggregateError(failed.flatMap((e) => (e instanceof AggregateError ? e.errors : [e])));
@@ -165,8 +172,12 @@ export async function run(config: Config, sockets: Sockets): Promise<void> {
   const driver = await createDriver(kernel, { records: store, shared: etcd }, config, log);
   const { promise: ready, resolve: isReady, reject: isBroken } = Promise.withResolvers<void>();
   ready.catch(() => {}); // who waits for it hears of it
-  const app = createApp({ methods: methodsOf({ ...driver, ...config }), ready, log });
-  for (const socket of sockets.plugin) serve(app, socket);
+  const names = sockets.plugin.length;
+  for (const [index, socket] of sockets.plugin.entries()) {
+    // of a managed plugin's two names a swarm takes the last, which is its own
+    const methods = methodsOf({ ...driver, ...config, servesSwarm: index === names - 1 });
+    serve(createApp({ methods, ready, log }), socket);
+  }
   const { report, linkReport: links, ipamReport: ipam } = driver;
   serve(createAdminApp({ report, links, ipam, ready, log }), sockets.admin);
   log.info(
@@ -179,14 +190,15 @@ export async function run(config: Config, sockets: Sockets): Promise<void> {
     "listening",
   );
 
+  const pluginName = new PluginName({ socketPath: config.dockerSocket, pluginId, log });
   const stop = async (signal: string): Promise<void> => {
     log.info({ signal }, "stopping; running containers keep their network");
     await Promise.all([
       ...sockets.plugin.map((socket) => socket.close()),
       sockets.admin.close(),
+      driver.docker.stop(),
       driver.ipamCheck.stop(),
     ]);
-    await driver.docker.stop();
     await driver.reconciler.stop();
     await driver.flows.idle();
     await driver.removals.flush();
@@ -208,6 +220,7 @@ export async function run(config: Config, sockets: Sockets): Promise<void> {
     throw error;
   }
   driver.ipamCheck.start();
+  pluginName.start();
   isReady();
   log.info({ ms: Math.round(performance.now() - startedAt) }, "state restored");
 }

@@ -130,8 +130,9 @@ function readEtcd(read: Read): EtcdConfig | null {
 
 function unknownSettings(environment: Environment): TsnetError[] {
   const known = [...Object.values(settings), ...Object.values(etcdSettings)].map(({ name }) => name as string);
+  // of a managed plugin, Docker keeps the settings of the version that was installed first, although a later one has them no more
   return Object.keys(environment)
-    .filter((name) => name.startsWith("TSNET_") && !known.includes(name))
+    .filter((name) => name.startsWith("TSNET_") && environment[name] && !known.includes(name))
     .map((name) => new TsnetError("invalid", `${name} is no setting of tsnet; known: ${known.join(", ")}`));
 }
 

@@ -4,7 +4,7 @@
  */
 import { PluginSocket } from "./api/socket.ts";
 import { type Config, parseConfig } from "./config.ts";
-import { explain } from "./errors.ts";
+import { explain, TsnetError } from "./errors.ts";
 
 /** The sockets that are open, to be served. */
 export interface Sockets {
@@ -13,24 +13,18 @@ export interface Sockets {
   readonly admin: PluginSocket;
 }
 
-/** Those that are open are closed again if one cannot be. @throws TsnetError "conflict" if somebody answers on one */
-async function openSockets(config: Config): Promise<Sockets> {
-  const opened: PluginSocket[] = [];
+/** @param opened gets each socket as soon as it is open @throws TsnetError "conflict" if somebody answers on one; Error */
+async function openSockets(config: Config, opened: PluginSocket[]): Promise<Sockets> {
   const open = async (path: string, setting: string): Promise<PluginSocket> => {
     const socket = await PluginSocket.open(path, setting);
     opened.push(socket);
     return socket;
   };
-  try {
-    const plugin = [await open(config.socket, "TSNET_SOCKET")];
-    const admin = await open(config.adminSocket, "TSNET_ADMIN_SOCKET");
-    // last: when dockerd finds a managed plugin's own socket, it goes on to networks that ask for the other
-    if (config.managedSocket !== null) plugin.push(await open(config.managedSocket, "TSNET_MANAGED_SOCKET"));
-    return { plugin, admin };
-  } catch (error) {
-    await Promise.all(opened.map((socket) => socket.close()));
-    throw error;
-  }
+  const plugin = [await open(config.socket, "TSNET_SOCKET")];
+  const admin = await open(config.adminSocket, "TSNET_ADMIN_SOCKET");
+  // last: when dockerd finds a managed plugin's own socket, it goes on to networks that ask for the other
+  if (config.managedSocket !== null) plugin.push(await open(config.managedSocket, "TSNET_MANAGED_SOCKET"));
+  return { plugin, admin };
 }
 
 /**
@@ -45,29 +39,69 @@ function explainEach(error: unknown): string[] {
   return errors.map((one) => `tsnet cannot start: ${explain(one)}`);
 }
 
-/** Says what is wrong, then ends. */
-async function refuseToStart(error: unknown, opened?: Sockets): Promise<never> {
+/** With who else is here, if a socket is taken: it is most likely the one that answers there. */
+async function withHolder(error: unknown): Promise<unknown> {
+  if (!(error instanceof TsnetError && error.code === "conflict")) return error;
+  const { anotherTsnet, currentHolder } = await import("./kernel/hold.ts");
+  try {
+    const holder = currentHolder();
+    return holder === undefined ? error : new AggregateError([error, anotherTsnet(holder)]);
+  } catch {
+    return error; // without nft or CAP_NET_ADMIN nobody can be found
+  }
+}
+
+/**
+ * How long a managed plugin whose settings are wrong stays there: dockerd dials it for 12.5 s, then disables it and sends SIGTERM. It
+ * would start one that ended meanwhile again, and that one's remains are in the way when the plugin is enabled with the right setting.
+ */
+const dialMs = 15_000;
+
+/** Says what is wrong, and ends. */
+async function refuseSettings(error: unknown): Promise<never> {
+  for (const line of explainEach(error)) process.stderr.write(`${line}\n`);
+  if (process.env["TSNET_MANAGED_SOCKET"]) {
+    endBySignal();
+    await new Promise((resolve) => setTimeout(resolve, dialMs));
+  }
+  process.exit(1);
+}
+
+/** The first process of a pid namespace is ended by no signal that it does not handle. */
+function endBySignal(): void {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
+}
+
+/** Says what is wrong, to Docker as well if it is to be waited for, then ends. */
+async function refuseToStart(error: unknown, config: Config, opened: PluginSocket[]): Promise<never> {
   const lines = explainEach(error);
   for (const line of lines) process.stderr.write(`${line}\n`);
-  const sockets = opened ? [...opened.plugin, opened.admin] : [];
-  if (opened && opened.plugin.length > 1) {
-    (await import("./api/refuse.ts")).refuseCalls(sockets, lines.join("\n"));
+  const { managedSocket: path } = config;
+  if (path !== null) {
+    endBySignal();
+    if (opened.every((socket) => socket.path !== path))
+      opened.push(await PluginSocket.open(path, "TSNET_MANAGED_SOCKET"));
+    (await import("./api/refuse.ts")).refuseCalls(opened, config, lines.join("\n"));
     await new Promise((resolve) => setTimeout(resolve, refusalMs));
   }
-  await Promise.all(sockets.map((socket) => socket.close()));
+  await Promise.all(opened.map((socket) => socket.close()));
   process.exit(1);
 }
 
 async function main(): Promise<void> {
   const config = parseConfig(process.env);
-  const sockets = await openSockets(config);
+  const opened: PluginSocket[] = [];
   try {
-    if (process.argv.includes("--compile")) await (await import("./compile-cache.ts")).fill();
+    const sockets = await openSockets(config, opened).catch(async (error) => Promise.reject(await withHolder(error)));
+    const cache = process.argv.includes("--compile") ? await import("./compile-cache.ts") : undefined;
+    const filled = cache?.fill().catch(() => {}); // it runs without a cache as well
+    if (cache?.haveTypes) await filled;
+    const threads = (await import("./threads.ts")).startThreads(config);
     const { run } = await import("./compose.ts");
-    await run(config, sockets);
+    await run(config, sockets, threads);
   } catch (error) {
-    await refuseToStart(error, sockets);
+    await refuseToStart(error, config, opened);
   }
 }
 
-if (import.meta.main) main().catch((error) => refuseToStart(error));
+if (import.meta.main) main().catch(refuseSettings);

@@ -1,21 +1,22 @@
 /** The table of all methods that Docker calls: body in, answer out. */
 import type { z } from "zod";
 import type { Endpoints } from "../driver/endpoints.ts";
-import { addressSpaces } from "../driver/ipam/default-pools.ts";
 import type { Ipam } from "../driver/ipam/ipam.ts";
 import type { Networks } from "../driver/networks.ts";
 import { parseBody } from "./parse.ts";
+import { type Registered, registrationAnswers } from "./registration.ts";
 import * as requests from "./requests.ts";
 
 /** What the methods work on. */
-export interface Drivers {
+export interface Drivers extends Registered {
   readonly networks: Networks;
   readonly endpoints: Endpoints;
   readonly ipam: Ipam;
-  /** Scope of the networks: TSNET_SCOPE. */
-  readonly scope: "local" | "global";
-  /** Whether Docker shall tell an endpoint's MAC address when it asks for its IP address: TSNET_REQUIRES_MAC_ADDRESS. */
-  readonly requiresMacAddress: boolean;
+  /**
+   * false where no swarm calls, which takes managed plugins only, under their own name: what is asked for there is never a replay of
+   * a swarm's, and does not end one. true if left out.
+   */
+  readonly servesSwarm?: boolean;
 }
 
 /** One method. */
@@ -48,16 +49,16 @@ const connected = 1;
 /** All methods, by the path under which Docker calls them. */
 export function methodsOf(drivers: Drivers): Readonly<Record<string, Method>> {
   return {
-    "Plugin.Activate": constant({ Implements: ["NetworkDriver", "IpamDriver"] }),
+    "Plugin.Activate": constant(registrationAnswers(drivers)["Plugin.Activate"]),
     ...networkMethods(drivers),
     ...endpointMethods(drivers),
     ...ipamMethods(drivers),
   };
 }
 
-function networkMethods({ networks, scope }: Drivers): Record<string, Method> {
+function networkMethods({ networks, ...registered }: Drivers): Record<string, Method> {
   return {
-    "NetworkDriver.GetCapabilities": constant({ Scope: scope, ConnectivityScope: "global", GwAllocChecker: true }),
+    "NetworkDriver.GetCapabilities": constant(registrationAnswers(registered)["NetworkDriver.GetCapabilities"]),
     "NetworkDriver.GwAllocCheck": method(requests.gwAllocCheck, async (request) => networks.checkGateways(request)),
     "NetworkDriver.AllocateNetwork": method(requests.allocateNetwork, async ({ options }) => ({ Options: options })),
     "NetworkDriver.FreeNetwork": method(requests.networkOnly, async () => {}),
@@ -111,22 +112,20 @@ function endpointMethods({ endpoints }: Drivers): Record<string, Method> {
   };
 }
 
-function ipamMethods({ ipam, requiresMacAddress }: Drivers): Record<string, Method> {
+function ipamMethods({ ipam, servesSwarm = true, ...registered }: Drivers): Record<string, Method> {
+  const answers = registrationAnswers(registered);
   return {
     "IpamDriver.GetCapabilities": small({
       isImmediate: true,
       run: async () => {
-        ipam.newEpoch();
-        return { RequiresMACAddress: requiresMacAddress, RequiresRequestReplay: false };
+        if (servesSwarm) ipam.newEpoch();
+        return answers["IpamDriver.GetCapabilities"];
       },
     }),
-    "IpamDriver.GetDefaultAddressSpaces": constant({
-      LocalDefaultAddressSpace: addressSpaces.local,
-      GlobalDefaultAddressSpace: addressSpaces.global,
-    }),
+    "IpamDriver.GetDefaultAddressSpaces": constant(answers["IpamDriver.GetDefaultAddressSpaces"]),
     "IpamDriver.RequestPool": small(
       method(requests.requestPool, async (request) => {
-        const { poolId, pool, data } = await ipam.requestPool(request);
+        const { poolId, pool, data } = await ipam.requestPool(request, servesSwarm);
         return { PoolID: poolId, Pool: pool, Data: data };
       }),
     ),

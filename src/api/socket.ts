@@ -4,6 +4,7 @@ import type { Server as HttpServer, ServerResponse } from "node:http";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { TsnetError } from "../errors.ts";
+import { hostPath } from "../net/host-path.ts";
 
 /** A connection on which nothing has come for so long while all is answered is one that nothing comes on. */
 const quietMs = 1000;
@@ -41,7 +42,12 @@ export class PluginSocket {
     return opened;
   }
 
-  /** Hands everybody who has called, and who will call, to `server`, which listens nowhere itself. */
+  /** Whether somebody serves. */
+  get isServed(): boolean {
+    return this.#serving !== undefined;
+  }
+
+  /** Hands everybody who has called, and who will call, to `server`, which listens nowhere itself; once. */
   serve(server: HttpServer): void {
     this.#serving = server;
     // dockerd keeps connections for later; one that we close just as it calls costs it a second, and its retry has no body.
@@ -89,11 +95,12 @@ async function removeStale(path: string, setting: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;
   if (!found.isSocket())
-    throw new TsnetError("conflict", `${path} exists and is not a socket; remove it or set ${setting}`);
+    throw new TsnetError("conflict", `${hostPath(path)} exists and is not a socket; remove it or set ${setting}`);
   const isLive = await new Promise<boolean>((resolve) => {
     const probe = connect(path, () => resolve(true)).on("error", () => resolve(false));
     probe.on("connect", () => probe.destroy());
   });
-  if (isLive) throw new TsnetError("conflict", `another plugin is answering on ${path}; stop it or set ${setting}`);
+  const what = `another program is answering on ${hostPath(path)}; stop it or set ${setting}`;
+  if (isLive) throw new TsnetError("conflict", what);
   await unlink(path);
 }

@@ -9,7 +9,8 @@ export type Command =
   | ({ readonly name: "ports" | "firewall" } & Common)
   | ({ readonly name: "explain"; readonly query: Readonly<Record<string, string>> } & Common)
   | LinkCommand
-  | IpamCommand;
+  | IpamCommand
+  | UpgradeCommand;
 
 /** The commands about networks and endpoints. */
 export type LinkCommand =
@@ -23,6 +24,18 @@ export type IpamCommand =
   /** `pool`: what the user calls it by. */
   | ({ readonly name: "ipam show"; readonly pool: string } & Common)
   | ({ readonly name: "ipam check"; readonly repair: boolean } & Common);
+
+export interface UpgradeCommand extends Common {
+  readonly name: "upgrade";
+  /** What a registry has: "registry.example.com/tsnet-plugin:2". */
+  readonly reference: string;
+  /** Name of the installed plugin, if one is given. */
+  readonly plugin: string | null;
+  /** Whether the new build may have permissions that the installed one has not. */
+  readonly grantAll: boolean;
+  /** Whether it is gone back to the installed build if the new one does not work, and so whether that has to be possible. */
+  readonly wayBack: boolean;
+}
 
 interface Common {
   /** The admin socket. */
@@ -53,6 +66,7 @@ export function parseCommand(words: readonly string[], env: Readonly<Record<stri
   if (first === "ipam" && second === "show") return parseShow(words.slice(2), env);
   if (first === "ipam" && second === "check") return parseCheck(words.slice(2), env);
   if (first === "ipam") return parseSimple("ipam", words.slice(1), env);
+  if (first === "upgrade") return parseUpgrade(words.slice(1), env);
   if (first === "" || first === "--help" || first === "-h" || first === "help")
     return { name: "help", text: helps[""] };
   throw new UsageError(`${first}: no such command; "tsnet --help" lists them`);
@@ -102,6 +116,34 @@ function parseCheck(words: readonly string[], env: Environment): Command {
   refuseArguments("ipam check", positionals);
   return { name: "ipam check", repair: values["repair"] === true, ...common(values, env) };
 }
+
+function parseUpgrade(words: readonly string[], env: Environment): Command {
+  const { values, positionals } = parse(words, {
+    ...commonOptions,
+    plugin: { type: "string" },
+    "grant-all-permissions": { type: "boolean" },
+    "no-way-back": { type: "boolean" },
+  });
+  if (values["help"]) return { name: "help", text: helps.upgrade };
+  const [reference = "", ...rest] = positionals;
+  if (!isReference(reference) || rest.length > 0) {
+    const example = "expected what a registry has, such as registry.example.com/tsnet-plugin:2; see --help";
+    throw new UsageError(`${positionals.join(" ")}: ${example}`.replace(/^: /, ""));
+  }
+  const { plugin = null } = values;
+  return {
+    name: "upgrade",
+    reference,
+    plugin: plugin === null ? null : String(plugin),
+    grantAll: values["grant-all-permissions"] === true,
+    wayBack: values["no-way-back"] !== true,
+    ...common(values, env),
+  };
+}
+
+/** It becomes part of a path of Docker's API. */
+const isReference = (text: string): boolean =>
+  /^\w[\w.-]*(:\d+)?(\/\w[\w.-]*)*(:\w[\w.-]*)?(@sha256:[0-9a-f]{64})?$/.test(text);
 
 function parseExplain(words: readonly string[], env: Environment): Command {
   const options = { ...commonOptions, from: { type: "string" }, to: { type: "string" } } as const;

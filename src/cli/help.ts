@@ -17,6 +17,7 @@ export const helps = {
   ipam                           address pools, and how full they are
   ipam show POOL                 who has which address of a pool, and since when
   ipam check                     addresses that are held by nobody any more; gives them back with --repair
+  upgrade REFERENCE              puts another version in the managed plugin's place; goes back if it does not work
 
 tsnet COMMAND --help says more.
 `,
@@ -83,6 +84,18 @@ Compares what is held with the containers that there are, as tsnet and Docker kn
 is wrong, and 1 if something is, or is left after the repair.
 
   --repair         give back what nobody has any more
+${commonHelp}
+`,
+  upgrade: `Usage: tsnet upgrade REFERENCE [OPTIONS]
+
+Fetches REFERENCE, disables the managed plugin, upgrades and enables it, and looks whether it answers and knows the
+networks and endpoints that it knew before. If it does not, what was installed is put back. Running containers keep their
+networks meanwhile; what Docker asks the plugin has to wait some seconds. Docker's API is at DOCKER_HOST, or
+/var/run/docker.sock. The exit code is 0 if REFERENCE runs, and 1 if it does not.
+
+  --plugin NAME            the installed plugin (default: tsnet-plugin, or the only one that is tsnet)
+  --grant-all-permissions  although it may do more than what is installed
+  --no-way-back            although what is installed is in no registry, and cannot be put back
 ${commonHelp}
 `,
 } as const;

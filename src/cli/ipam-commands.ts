@@ -13,6 +13,8 @@ export interface Printed {
   readonly text: string;
   /** The exit code; 0 if left out. */
   readonly code?: number;
+  /** For standard error: what is wrong. */
+  readonly error?: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;

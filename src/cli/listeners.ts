@@ -1,5 +1,6 @@
 /** Which programs of this network namespace have a port: /proc/net/tcp and its like (man 5 proc), as `ss -lnp` reads them. */
 import { readdir, readFile, readlink } from "node:fs/promises";
+import { inHostRoot } from "./host-root.ts";
 
 export interface Listener {
   /** "nginx (pid 812)", or "a program" where /proc does not tell. */
@@ -15,7 +16,7 @@ const states = { tcp: "0A", udp: "07" } as const;
 export async function listenersOn(protocol: string, port: number): Promise<Listener[]> {
   if (protocol !== "tcp" && protocol !== "udp") return [];
   const texts = await Promise.all(
-    [protocol, `${protocol}6`].map((file) => readFile(`/proc/net/${file}`, "utf8").catch(() => "")),
+    [protocol, `${protocol}6`].map((file) => readFile(inHostRoot(`/proc/self/net/${file}`), "utf8").catch(() => "")),
   );
   const sockets = texts.flatMap((text) => parseSockets(text, states[protocol], port));
   if (sockets.length === 0) return [];
@@ -48,12 +49,13 @@ function formatHex(hex: string): string {
 /** The processes that have these sockets open, as far as they may be seen. */
 async function ownersOf(inodes: ReadonlySet<string>): Promise<Map<string, string>> {
   const owners = new Map<string, string>();
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
-      const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => "");
+  const proc = inHostRoot("/proc");
+  for (const pid of (await readdir(proc)).filter((name) => /^\d+$/.test(name))) {
+    for (const fd of await readdir(`${proc}/${pid}/fd`).catch(() => [])) {
+      const target = await readlink(`${proc}/${pid}/fd/${fd}`).catch(() => "");
       const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? "";
       if (!inodes.has(inode)) continue;
-      const program = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "?");
+      const program = await readFile(`${proc}/${pid}/comm`, "utf8").catch(() => "?");
       owners.set(inode, `${program.trim()} (pid ${pid})`);
     }
     if (owners.size === inodes.size) break;

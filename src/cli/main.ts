@@ -1,7 +1,7 @@
 /** The command `tsnet`: asks the plugin by its admin API, and prints. It imports little, so that it starts at once. */
 
 import type { ExplainAnswer, FirewallAnswer, PortsAnswer } from "../driver/report-answers.ts";
-import { type Command, type IpamCommand, parseCommand, UsageError } from "./arguments.ts";
+import { type Command, type IpamCommand, parseCommand, type UpgradeCommand, UsageError } from "./arguments.ts";
 import { askAdmin } from "./client.ts";
 import { dockerNames, noNames } from "./docker-names.ts";
 import { formatExplain } from "./explain.ts";
@@ -19,12 +19,17 @@ async function run(command: Command): Promise<Printed> {
     case "ipam show":
     case "ipam check":
       return await runIpam(command, process.env);
+    case "upgrade":
+      // all of it is loaded here: while it runs, the files that it comes from may be replaced
+      return await (await import("./upgrade.ts")).runUpgrade(command, process.env, (text) =>
+        process.stdout.write(text),
+      );
     default:
       return { text: await textOf(command) };
   }
 }
 
-async function textOf(command: Exclude<Command, IpamCommand>): Promise<string> {
+async function textOf(command: Exclude<Command, IpamCommand | UpgradeCommand>): Promise<string> {
   switch (command.name) {
     case "help":
       return command.text;
@@ -63,8 +68,9 @@ async function explain({ socket, json, query }: Extract<Command, { name: "explai
 /** 0 for an answer, 1 if there was none or it is that something is wrong, 2 for a command line that is wrong. */
 async function main(): Promise<number> {
   try {
-    const { text, code = 0 } = await run(parseCommand(process.argv.slice(2), process.env));
+    const { text, code = 0, error } = await run(parseCommand(process.argv.slice(2), process.env));
     process.stdout.write(text);
+    if (error !== undefined) process.stderr.write(`tsnet: ${error}\n`);
     return code;
   } catch (error) {
     process.stderr.write(`tsnet: ${error instanceof Error ? error.message : String(error)}\n`);

@@ -12,10 +12,11 @@ const maxBytes = 64 << 20;
 
 /**
  * One GET.
- * @throws Error with the path, and what was wrong: no answer in time, another status than 200, no JSON
+ * @param signal ends it
+ * @throws Error with the path, and what was wrong: no answer in time, another status than 200, no JSON; or when the signal ends it
  */
-export async function get(socketPath: string, path: string): Promise<unknown> {
-  const call = request({ socketPath, path, agent: false, headers: { host: "docker" } });
+export async function get(socketPath: string, path: string, signal: AbortSignal): Promise<unknown> {
+  const call = request({ socketPath, path, agent: false, headers: { host: "docker" }, signal });
   const late = setTimeout(() => call.destroy(new Error(`GET ${path}: no answer within ${timeoutMs} ms`)), timeoutMs);
   try {
     const response = await answerOf(call, path);

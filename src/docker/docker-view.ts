@@ -19,6 +19,8 @@ export interface DockerViewOptions {
   /** "/run/docker.sock". */
   readonly socketPath: string;
   readonly log: Log;
+  /** Is called each time when Docker can be asked, and could not be before: it has been started, perhaps. */
+  readonly onReturn?: () => void;
   /** Only tests are in a hurry. */
   readonly pauseMs?: number;
 }
@@ -46,6 +48,7 @@ export class DockerView {
     this.#running ??= this.#run();
   }
 
+  /** Ends what waits for an answer, too. */
   async stop(): Promise<void> {
     this.#end.abort();
     await this.#running;
@@ -75,7 +78,7 @@ export class DockerView {
 
   async #ask<T>(path: string, parse: (answer: unknown) => T): Promise<T | null> {
     try {
-      return parse(await get(this.#options.socketPath, path));
+      return parse(await get(this.#options.socketPath, path, this.#end.signal));
     } catch {
       return null;
     }
@@ -109,6 +112,7 @@ export class DockerView {
         this.#isConnected = true;
         onOpen();
         void this.#list();
+        this.#options.onReturn?.();
       },
       onLine: () => void this.#list(),
     });
@@ -127,7 +131,7 @@ export class DockerView {
     while (this.#isStale && this.#isConnected) {
       this.#isStale = false;
       try {
-        const networks = parseNetworks(await get(this.#options.socketPath, "/networks"));
+        const networks = parseNetworks(await get(this.#options.socketPath, "/networks", this.#end.signal));
         if (this.#isConnected) this.#show(networks);
       } catch (error) {
         this.#hide(error instanceof Error ? error.message : String(error));

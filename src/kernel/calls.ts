@@ -35,6 +35,8 @@ import { Watcher } from "./watcher.ts";
 export interface KernelSettings {
   /** The mark bit, as in 0x01000000. */
   readonly mark: number;
+  /** Who this is, in words for another tsnet on the same host. */
+  readonly holder?: string;
 }
 
 /** What the kernel thread does for the main thread: see driver/kernel.ts, which says it in full. */
@@ -61,8 +63,8 @@ export class KernelCalls {
    * Opens all sockets. What fails leaves the rest open: the thread, and then the process, is to end.
    * @throws TsnetError
    */
-  constructor({ mark }: KernelSettings, onChanges: (changes: readonly KernelChange[]) => void) {
-    this.#hold = new Hold(mark);
+  constructor({ mark, holder }: KernelSettings, onChanges: (changes: readonly KernelChange[]) => void) {
+    this.#hold = new Hold(mark, holder);
     const sources = { links: this.#linkEvents, nft: new NftEvents(), legacy: new LegacyIptablesPoll() };
     sources.nft.ignore(this.#nft.portId);
     sources.links.ignore(this.#rtnetlink.portId);

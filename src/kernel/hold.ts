@@ -7,11 +7,16 @@
  * include/uapi/linux/netfilter/nf_tables.h). So this one keeps the hooks: four nat chains, and one `ct` expression, since
  * nat chains alone do not keep tracking. The owner is a netlink socket: the table goes with this process, however it ends.
  *
+ * It is also what keeps a second tsnet out of a network namespace, and says in its comment who the first is.
+ *
  * Its input chain drops what reaches the sockets that merely reserve published ports: before the connection is confirmed,
  * so that the client's next try is translated, if the main table is back by then.
  */
-import { TsnetError } from "../errors.ts";
+import { hasErrno, TsnetError } from "../errors.ts";
 import { Nft } from "./nft.ts";
+
+/** What nft takes as a comment (NFTNL_UDATA_COMMENT_MAXLEN of libnftnl/udata.h), in bytes. */
+const longestComment = 127;
 
 /** The holder of inet tsnet-hold: it exists as long as this does. */
 export class Hold {
@@ -19,18 +24,18 @@ export class Hold {
 
   /**
    * @param mark the mark of the sockets that reserve ports, as in 0x01000000
-   * @throws TsnetError "conflict" with errno EPERM if another process owns the table; "kernel" otherwise
+   * @param holder who holds it, in words for another tsnet: "socket /run/docker/plugins/tsnet.sock, …"
+   * @throws TsnetError "conflict" with errno EPERM if another process owns the table, and names it; "kernel" otherwise
    */
-  constructor(mark: number) {
+  constructor(mark: number, holder = "") {
     this.#nft = new Nft();
     try {
-      this.#nft.run(holdScript(mark));
+      this.#nft.run(holdScript(mark, commentOf(holder)));
     } catch (cause) {
+      const isOthers = cause instanceof TsnetError && cause.errno === "EPERM";
+      const error = isOthers ? anotherTsnet(readHolder(this.#nft) ?? "", { cause }) : cause;
       this.#nft.close();
-      if (!(cause instanceof TsnetError && cause.errno === "EPERM")) throw cause;
-      const message =
-        "the nft table inet tsnet-hold may not be changed: stop the other tsnet on this host, or give CAP_NET_ADMIN";
-      throw new TsnetError("conflict", message, { cause });
+      throw error;
     }
   }
 
@@ -40,12 +45,48 @@ export class Hold {
   }
 }
 
+/** Who holds the table of this network namespace, in its own words; undefined if nobody does, "" if it does not say. */
+export function currentHolder(): string | undefined {
+  const nft = new Nft();
+  try {
+    return readHolder(nft);
+  } finally {
+    nft.close();
+  }
+}
+
+/** That a second tsnet is refused. */
+export function anotherTsnet(holder: string, options: { cause?: unknown } = {}): TsnetError {
+  const who = holder === "" ? "" : ` (${holder})`;
+  const message = `another tsnet runs on this host${who}, and owns the nft table inet tsnet-hold: stop it, or this one`;
+  return new TsnetError("conflict", message, options);
+}
+
+/** nft's own words, 1.0.6 to 1.1: comment "TEXT". */
+function readHolder(nft: Nft): string | undefined {
+  try {
+    const [, comment = ""] = /^\s*comment "(.*)"$/m.exec(nft.list("list table inet tsnet-hold")) ?? [];
+    return comment;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+/** A text as nft takes it between quotes, where nothing can be escaped. */
+function commentOf(text: string): string {
+  let comment = text.replaceAll(/["\p{Cc}]/gu, "_");
+  while (Buffer.byteLength(comment) > longestComment) comment = comment.slice(0, -1);
+  return comment;
+}
+
 /** The first two lines take away a table of that name without an owner, as a restored ruleset may have left. */
-function holdScript(mark: number): string {
+function holdScript(mark: number, comment: string): string {
   return `
 add table inet tsnet-hold
 delete table inet tsnet-hold
 table inet tsnet-hold {
+  ${comment === "" ? "" : `comment "${comment}"`}
   flags owner
   chain pre { type nat hook prerouting priority 300; ct state invalid; }
   chain post { type nat hook postrouting priority 300; }

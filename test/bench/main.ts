@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: tsnet and Docker's own drivers in turn, on one dockerd; prints the table and writes docs/benchmarks.md.
- * `npm run bench -- docker`, `driver`, `ports`, `ipam` or `lan` measures one part, and prints it only.
+ * `npm run bench -- docker`, `driver`, `ports`, `ipam`, `lan` or `plugin` measures one part, and prints it only.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
@@ -13,6 +13,7 @@ import { driverFigures, residentMib } from "./driver-figures.ts";
 import { type Figure, formatTable } from "./figures.ts";
 import { ipamFigures } from "./ipam-figures.ts";
 import { lanFigures } from "./lan-figures.ts";
+import { pluginFigures } from "./plugin-figures.ts";
 import { portFigures } from "./port-figures.ts";
 import { StallMonitor } from "./stall.ts";
 
@@ -24,6 +25,7 @@ const parts = {
   ports: portFigures,
   ipam: ipamFigures,
   lan: lanFigures,
+  plugin: pluginFigures,
 };
 type Part = keyof typeof parts;
 const all = Object.keys(parts) as Part[];

@@ -139,6 +139,6 @@ describe("the command tsnet on a Docker host", () => {
     await host().plugin.stop();
     const error = await tsnet("ports").then(String, String);
     await host().plugin.start();
-    expect(error).to.contain("/run/docker/tsnet/admin.sock: ").and.contain("start the plugin (systemctl start tsnet)");
+    expect(error).to.contain("/run/docker/tsnet/admin.sock: ").and.contain("start the plugin (systemctl start tsnet, ");
   });
 });

@@ -116,7 +116,7 @@ describe("addresses that leak", () => {
 
   it("are not given back with a pool while Docker cannot be asked", async () => {
     await create("other", "-d", "macvlan", "-o", "parent=eth0", "--subnet", "10.92.0.0/24");
-    await host().dockerd.stop();
+    await host().dockerd.kill(); // not stopped, which ends a managed plugin as well
     await until("Docker is away", deadlineMs, async () => (await kinds()).join().startsWith("unattached-pool"));
     expect(await released()).to.deep.equal([]);
     await host().dockerd.start();

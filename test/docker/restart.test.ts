@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
 import { client } from "../support/outside.ts";
-import { driver } from "../support/plugin.ts";
+import { driver, packaging } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
 import { answers, ask, ping, talkDuring } from "../support/probe.ts";
 
@@ -118,8 +118,8 @@ describe("restarts", () => {
       const subnet = ["--ipam-driver", "tsnet", "--subnet", "10.77.0.0/24"];
       await host().docker("network", "create", "-d", driver, ...subnet, "fixed");
       const dead = await Container.run(host(), { network: "fixed" }, "--ip", "10.77.0.5");
+      if (away) await host().plugin.stop(); // before dockerd, which else starts a managed plugin again
       await host().dockerd.kill();
-      if (away) await host().plugin.stop();
       await host().dockerd.start();
       if (away) await host().plugin.start();
       await until("the dead container starts again", collectedMs, async () => {
@@ -133,17 +133,19 @@ describe("restarts", () => {
     });
   }
 
+  /** A managed plugin is started by dockerd, and before the containers: then it has the networks as early as it can. */
   it("of the whole machine bring networks back before Docker asks, and then the containers", async () => {
     const [network] = JSON.parse(await host().docker("network", "inspect", "web"));
     const idle = await Container.run(host(), { network: "web" });
     const { EndpointID } = await idle.endpoint("web");
     await host().reboot();
     await host().plugin.start();
+    if (packaging === "managed") await host().dockerd.start([]);
     const bridge = `tsb-${network.Id.slice(0, 11)}`;
     await until("the bridge is back", restoredMs, async () =>
       JSON.stringify(await host().ip(`addr show dev ${bridge}`)).includes(network.IPAM.Config[0].Gateway),
     );
-    await host().dockerd.start([]);
+    if (packaging === "socket") await host().dockerd.start([]);
     await server.listens();
     await everythingWorks();
     await until(

@@ -114,11 +114,12 @@ function ownRecords(host: Host): string[] {
   );
 }
 
-/** The ends of the logs, without what dockerd says of its daily work. */
+/** The ends of the logs, without what dockerd says of its daily work; a managed plugin's lines are all of level info there. */
 function showLogs(host: Host): void {
   for (const file of new Set([host.plugin.logFile, host.dockerd.logFile].filter(existsSync))) {
     const lines = readFileSync(file, "utf8").split("\n");
-    const telling = lines.filter((line) => line !== "" && !/level=info|cleanup warnings|cleaning up/.test(line));
+    const daily = /level=info(?!.* plugin=)|cleanup warnings|cleaning up/;
+    const telling = lines.filter((line) => line !== "" && !daily.test(line));
     const shown = telling.slice(-logLines).map((line) => line.slice(0, logLineLength));
     console.error(`${file}:\n${shown.join("\n")}`);
   }

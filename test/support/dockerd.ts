@@ -12,11 +12,14 @@ const deadlineMs = 60_000;
 /** The Docker daemon of a host, with a containerd of its own. */
 export class Dockerd {
   readonly #host: Host;
+  readonly #wrapper: readonly string[];
   #daemon: Daemon | undefined;
   #flags: readonly string[] = [];
 
-  constructor(host: Host) {
+  /** @param wrapper comes before its command line: see enterEngineOnHost */
+  constructor(host: Host, wrapper: readonly string[] = []) {
     this.#host = host;
+    this.#wrapper = wrapper;
   }
 
   get logFile(): string {
@@ -28,6 +31,7 @@ export class Dockerd {
     const { directory, socket, namespace } = this.#host;
     this.#flags = flags;
     const command = [
+      ...this.#wrapper,
       "dockerd",
       "-H",
       `unix://${socket}`,

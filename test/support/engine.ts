@@ -50,6 +50,28 @@ export const enterEngine = (engine: Engine, clone: string): string[] => [
   ...["unshare", "--mount", "sh", "-ec", enterScript, "sh", engineRoot(engine), clone, workDirectory],
 ];
 
+/**
+ * For a host that runs already, as if its Docker had been upgraded: the same /run, processes and links, and the same directory. $1 is the
+ * root, $2 the directory; then comes a command. The root is shown once, however often dockerd is started.
+ */
+const upgradeScript = `
+  root=$1 directory=$2
+  shift 2
+  if ! mountpoint -q /mnt/root; then
+    mount -t tmpfs --make-private tmpfs /mnt # runc's pivot_root refuses a root whose parent is shared: man 2 pivot_root, EINVAL
+    mkdir /mnt/upper /mnt/work /mnt/root
+    mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
+    mkdir -p "/mnt/root$directory"
+    for shared in /proc /sys /dev /run "$directory"; do mount --rbind "$shared" "/mnt/root$shared"; done
+    cp /etc/resolv.conf /mnt/root/etc/resolv.conf
+  fi
+  exec chroot /mnt/root "$@"`;
+
+/** Comes before a command line that shall run in the engine's root on a test host, which keeps everything else. */
+export const enterEngineOnHost = (engine: Engine, directory: string): string[] => [
+  ...["sh", "-ec", upgradeScript, "sh", engineRoot(engine), directory],
+];
+
 /** Whether the machine's own Docker is of that version; it has to be installed. */
 export const isMachines = async (engine: Engine): Promise<boolean> =>
   isVersion(engine, await run(["dockerd", "--version"]));

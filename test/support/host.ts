@@ -12,7 +12,7 @@ import { loadImage } from "./image.ts";
 import { ManagedPlugin } from "./managed-plugin.ts";
 import { Namespace } from "./namespace.ts";
 import { hostNetwork, Outside, router } from "./outside.ts";
-import { driver, type Plugin, packaging } from "./plugin.ts";
+import { driver, type Packaging, type Plugin, packaging as packagingOfRun } from "./plugin.ts";
 import { makeDirectory, newName, removeDirectory } from "./scratch.ts";
 import { SocketPlugin } from "./socket-plugin.ts";
 
@@ -55,6 +55,18 @@ export interface HostOptions {
   readonly number?: number;
   /** A shell script that runs on the new host before anything is started there. */
   readonly prepare?: string;
+  /** By default that of the run. */
+  readonly packaging?: Packaging;
+}
+
+/** What a host consists of. */
+interface Made {
+  readonly outside: Outside;
+  readonly namespace: Namespace;
+  readonly directory: string;
+  readonly number: number;
+  readonly ownsOutside: boolean;
+  readonly packaging: Packaging;
 }
 
 export class Host implements AsyncDisposable {
@@ -70,7 +82,7 @@ export class Host implements AsyncDisposable {
   readonly #number: number;
   readonly #ownsOutside: boolean;
 
-  private constructor(outside: Outside, namespace: Namespace, directory: string, number: number, ownsOutside: boolean) {
+  private constructor({ outside, namespace, directory, number, ownsOutside, packaging }: Made) {
     this.outside = outside;
     this.directory = directory;
     this.ipv4 = hostNetwork.ipv4(number);
@@ -82,7 +94,8 @@ export class Host implements AsyncDisposable {
     this.dockerd = new Dockerd(this);
   }
 
-  static async create({ outside, number = 1, prepare = "" }: HostOptions = {}): Promise<Host> {
+  static async create(options: HostOptions = {}): Promise<Host> {
+    const { outside, number = 1, prepare = "", packaging = packagingOfRun } = options;
     await using made = new AsyncDisposableStack();
     const around = outside ?? made.use(await Outside.create());
     const name = newName();
@@ -92,7 +105,8 @@ export class Host implements AsyncDisposable {
     mkdirSync(`${directory}/cli`);
     await namespace.sh(prepare);
     made.move();
-    return new Host(around, namespace, directory, number, outside === undefined);
+    const ownsOutside = outside === undefined;
+    return new Host({ outside: around, namespace, directory, number, ownsOutside, packaging });
   }
 
   /** A host with the plugin and dockerd running, and the test image loaded. */

@@ -13,8 +13,8 @@ export const installedVariable = "TEST_TSNET_INSTALLED";
 
 const startDeadlineMs = 30_000;
 
-/** What the plugin's process runs. */
-const program = "/usr/lib/tsnet/src/main.ts";
+/** What the plugin's process runs, without types or with. */
+const program = "/usr/lib/tsnet/src/main.";
 
 /** tsnet as a managed plugin of a host's dockerd. It is installed, and not enabled, before dockerd first starts. */
 export class ManagedPlugin extends Plugin {
@@ -125,7 +125,7 @@ export class ManagedPlugin extends Plugin {
     const parents = new Map(listProcesses().map(({ pid, parent }) => [pid, parent]));
     const isOfHost = (pid: number | undefined): boolean =>
       pid !== undefined && (pid === this.#host.namespace.pid || isOfHost(parents.get(pid)));
-    return [...parents.keys()].find((pid) => readProc(pid, "cmdline")?.includes(`\0${program}\0`) && isOfHost(pid));
+    return [...parents.keys()].find((pid) => readProc(pid, "cmdline")?.includes(`\0${program}`) && isOfHost(pid));
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

@@ -95,7 +95,9 @@ async function runOne(run: Run, way: "alone" | "at once" = "alone"): Promise<Tot
   if (interruption.signal.aborted) return none;
   const { ring, engine, packaging = "socket" } = run;
   const isWanted = run.isWanted ?? (() => true);
-  const files = run.files ?? globSync(`test/${ring}/**/*.test.ts`, { cwd: root }).filter((f) => isWanted(basename(f)));
+  const isPossible = await possibleFiles(run);
+  const all = globSync(`test/${ring}/**/*.test.ts`, { cwd: root });
+  const files = run.files ?? all.filter((file) => isWanted(basename(file)) && isPossible(basename(file)));
   if (files.length === 0) return none;
   const title = ring === "docker" ? `docker, ${engine ?? "the machine's own"}, ${packaging}` : ring;
   console.log(way === "alone" ? `\n${title}` : `\n${title}: begins`);
@@ -109,6 +111,14 @@ async function runOne(run: Run, way: "alone" | "at once" = "alone"): Promise<Tot
   } finally {
     removeDirectory(scratch);
   }
+}
+
+/** Tests of the managed plugin need it, and the one that builds it needs the machine's own npm and mirror. */
+async function possibleFiles({ ring, engine, packaging = "socket" }: Run): Promise<(file: string) => boolean> {
+  if (ring !== "docker") return () => true;
+  if (packaging !== "managed") return (file) => !file.startsWith("plugin-");
+  const isMachine = engine === undefined || (await isMachines(engine));
+  return (file) => isMachine || !file.startsWith("plugin-build.");
 }
 
 const seconds = (startedAt: number): number => Math.round((performance.now() - startedAt) / 1000);
@@ -150,16 +160,12 @@ async function wrapperOf({ ring, engine }: Run): Promise<readonly string[]> {
   return engine === undefined || (await isMachines(engine)) ? [] : enterEngine(engine, root);
 }
 
-/** The installed plugin is copied to where all hosts' directories are: they have links to its files. */
+/** The build of the plugin is copied to where all hosts' directories are: they have links to the files of the installed one. */
 function packagingOf({ packaging = "socket" }: Run, scratch: string): NodeJS.ProcessEnv {
   if (packaging === "socket") return {};
-  const installed = join(scratch, "plugins");
-  cpSync(join(builtPlugin(), "plugins"), installed, {
-    recursive: true,
-    preserveTimestamps: true,
-    verbatimSymlinks: true,
-  });
-  return { TEST_TSNET_PACKAGING: packaging, [installedVariable]: installed };
+  const plugin = join(scratch, "plugin");
+  cpSync(builtPlugin(), plugin, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+  return { TEST_TSNET_PACKAGING: packaging, [installedVariable]: join(plugin, "plugins") };
 }
 
 function readTotals(file: string): Totals {

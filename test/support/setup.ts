@@ -19,6 +19,7 @@ const packageOf: Readonly<Record<string, string>> = {
   tini: "tini",
   firewalld: "firewalld",
   ufw: "ufw",
+  "docker-registry": "docker-registry",
 };
 
 /** The same, for tests that never run in the root of a newer Docker, which therefore does not have them. */

@@ -118,6 +118,11 @@ describe("the settings", () => {
     ]);
   });
 
+  it("may be left over of another version, without a value", () => {
+    expect(messages({ TSNET_SPEED: "" })).to.deep.equal([]);
+    expect(messages({ TSNET_SPEED: "1" })).to.have.length(1);
+  });
+
   for (const mark of ["0", "0x0", "-1", "0x100000000", "4294967296", "1.5", "0b1", "1e3", "x", "0x3"]) {
     it(`do not take ${mark} for a mark`, () => {
       expect(messages({ TSNET_MARK: mark })).to.deep.equal([

@@ -82,10 +82,13 @@ export class Ipam implements IpamView {
     this.#epoch = new Epoch();
   }
 
-  /** @throws TsnetError "invalid", "conflict", "exhausted" or "store"; then nothing was changed */
-  async requestPool(request: PoolRequest) {
+  /**
+   * @param mayBeReplay false where no swarm asks
+   * @throws TsnetError "invalid", "conflict", "exhausted" or "store"; then nothing was changed
+   */
+  async requestPool(request: PoolRequest, mayBeReplay = true) {
     const wish = parsePoolRequest(request);
-    const { poolId, pool } = await ("any" in wish ? this.#requestAny(wish) : this.#requestNamed(wish));
+    const { poolId, pool } = await ("any" in wish ? this.#requestAny(wish) : this.#requestNamed(wish, mayBeReplay));
     return { poolId, pool, data: {} as Record<string, string> };
   }
 
@@ -105,14 +108,13 @@ export class Ipam implements IpamView {
     }
   }
 
-  async #requestNamed(wish: Extract<PoolWish, { subnet: Cidr }>) {
+  async #requestNamed(wish: Extract<PoolWish, { subnet: Cidr }>, mayBeReplay: boolean) {
     const [epoch, beganAt] = [this.#epoch, performance.now()];
     const backend = this.#backendFor(wish);
-    // What there is decides whether it is a replay, and what of.
-    if (backend === this.#shared) await this.#shared.known(beganAt);
+    if (backend === this.#shared) await this.#shared.known(beganAt); // decides whether it is a replay, and what of
     const isShared = backend === this.#shared && wish.addressSpace === addressSpaces.local;
     const id = poolIdOf(isShared ? sharedSpace : wish.addressSpace, wish.subnet, wish.subPool);
-    const mayExist = epoch.mayBeReplay(wish.addressSpace, id, this.pools());
+    const mayExist = mayBeReplay && epoch.mayBeReplay(wish.addressSpace, id, this.pools());
     if (backend === this.#local && wish.addressSpace === addressSpaces.local) this.#refuseOverlap(wish.subnet);
     // At once: a second wish for it is no replay.
     if (mayExist) epoch.replayPool(id, this.leasesOf(id));

@@ -142,7 +142,7 @@ function refusal(index: number, block: Block, offset: number, cause: unknown): T
   }
   const advice =
     errno === "EMFILE"
-      ? `: each port is an open file, and tsnet may have ${openFilesLimit()}: raise LimitNOFILE of its service (ulimit -n)`
+      ? `: each port is an open file, and tsnet may have ${openFilesLimit()}: raise LimitNOFILE of its service, or containerd's for a managed plugin`
       : "";
   return new TsnetError("kernel", `reserve ${block.protocol} port ${port} of ${block.address}${advice}`, { cause });
 }

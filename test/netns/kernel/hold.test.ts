@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { expect } from "chai";
 import { hasErrno, TsnetError } from "../../../src/errors.ts";
-import { Hold } from "../../../src/kernel/hold.ts";
+import { currentHolder, Hold } from "../../../src/kernel/hold.ts";
 import { Nft } from "../../../src/kernel/nft.ts";
 import { HeldPorts } from "../../../src/kernel/ports/held-ports.ts";
 
@@ -139,7 +139,10 @@ describe("hold", function () {
       flush();
       expect(tables()).to.equal("table inet tsnet-hold\n");
       expect(() => new Hold(mark))
-        .to.throw(TsnetError, "stop the other tsnet")
+        .to.throw(
+          TsnetError,
+          "another tsnet runs on this host, and owns the nft table inet tsnet-hold: stop it, or this",
+        )
         .that.satisfies((error: unknown) => hasErrno(error, "EPERM"));
       expect(tables()).to.equal("table inet tsnet-hold\n");
     } finally {
@@ -148,9 +151,32 @@ describe("hold", function () {
     expect(tables()).to.equal("");
   });
 
+  it("says who holds it, to a second one that it keeps out", () => {
+    expect(currentHolder()).to.equal(undefined);
+    const first = "socket /run/docker/plugins/tsnet.sock, state in /var/lib/tsnet, managed plugin 0123456789ab";
+    const hold = new Hold(mark, first);
+    try {
+      expect(currentHolder()).to.equal(first);
+      expect(() => new Hold(mark, "second")).to.throw(TsnetError, `another tsnet runs on this host (${first}), and`);
+      expect(currentHolder()).to.equal(first);
+    } finally {
+      hold.close();
+    }
+    expect(currentHolder()).to.equal(undefined);
+  });
+
+  it("takes any text of who holds it, as far as nft does", () => {
+    const hold = new Hold(mark, `quoted "path"\n\\ $x ; } ${"ø".repeat(200)}`);
+    try {
+      expect(currentHolder()).to.match(/^quoted _path__\\ \$x ; \} ø{52}$/);
+    } finally {
+      hold.close();
+    }
+  });
+
   it("goes when its process is killed", async () => {
     const module = new URL("../../../src/kernel/hold.ts", import.meta.url);
-    const script = `import { Hold } from "${module}"; globalThis.hold = new Hold(${mark}); console.log("held"); setInterval(() => {}, 1e9)`;
+    const script = `import { currentHolder, Hold } from "${module}"; globalThis.hold = new Hold(${mark}); console.log("held"); setInterval(() => {}, 1e9)`;
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],
     });

@@ -41,7 +41,7 @@ describe("the admin API", () => {
     await open({});
     const app = createAdminApp({ ...nothing, ready: Promise.resolve(), log });
     expect(await listen(app, socket(), "TSNET_ADMIN_SOCKET").catch(explain)).to.equal(
-      `another plugin is answering on ${socket()}; stop it or set TSNET_ADMIN_SOCKET`,
+      `another program is answering on ${socket()}; stop it or set TSNET_ADMIN_SOCKET`,
     );
   });
 

@@ -159,6 +159,29 @@ describe("the methods, over the socket", () => {
     }
   });
 
+  it("keep a swarm's replay apart from what comes under a name that no swarm takes", async () => {
+    const other = methodsOf({ ...driver, scope: "local", requiresMacAddress: false, servesSwarm: false });
+    const under = (name: string, body?: object) => other[name]?.run(body, new AbortController().signal);
+    const pool = { AddressSpace: "tsnet-global", Pool: "10.6.0.0/24", SubPool: "", Options: null, V6: false };
+    const serial = { "com.docker.network.ipam.serial": "true" };
+    const made = await plugin.call("IpamDriver.RequestPool", pool);
+    const { PoolID } = made.body as { PoolID: string };
+    const address = { PoolID, Address: "10.6.0.9", Options: serial };
+    const given = await plugin.call("IpamDriver.RequestAddress", address);
+    expect(given.body).to.have.property("Address", "10.6.0.9/24");
+
+    await plugin.call("IpamDriver.GetCapabilities");
+    expect(await plugin.call("IpamDriver.RequestPool", pool)).to.deep.equal(made);
+    await under("IpamDriver.GetCapabilities"); // the other name is used for the first time
+    expect(await plugin.call("IpamDriver.RequestAddress", address)).to.deep.equal(given);
+    expect(JSON.stringify(await plugin.call("IpamDriver.RequestPool", pool))).to.contain("Pool overlaps");
+
+    await plugin.call("IpamDriver.GetCapabilities");
+    const error = await under("IpamDriver.RequestPool", pool)?.then(JSON.stringify, String);
+    expect(error).to.contain("Pool overlaps");
+    expect(await plugin.call("IpamDriver.RequestPool", pool)).to.deep.equal(made);
+  });
+
   it("have Docker tell MAC addresses if that is set", async () => {
     const methods = methodsOf({ ...driver, scope: "local", requiresMacAddress: true });
     expect(await methods["IpamDriver.GetCapabilities"]?.run({}, new AbortController().signal)).to.deep.equal({

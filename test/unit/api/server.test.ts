@@ -156,7 +156,7 @@ describe("the socket", () => {
   it("is not taken from a plugin that lives", async () => {
     const path = join(directory, "live.sock");
     const living = await listen(app, path);
-    expect(await failure(path)).to.equal(`another plugin is answering on ${path}; stop it or set TSNET_SOCKET`);
+    expect(await failure(path)).to.equal(`another program is answering on ${path}; stop it or set TSNET_SOCKET`);
     expect(await post(path, "/now", "")).to.have.property("status", 200);
     await living.close();
   });

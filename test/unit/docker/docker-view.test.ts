@@ -219,6 +219,31 @@ describe("DockerView", () => {
     expect(docker.paths.at(-1)).to.equal("/networks/a%20b");
   });
 
+  it("says when Docker is there, and when it is there again", async () => {
+    let returns = 0;
+    const told = new DockerView({ socketPath: docker.socketPath, log, pauseMs: 1, onReturn: () => returns++ });
+    told.start();
+    await until("it has looked", deadlineMs, () => log.lines.length > 0);
+    expect(returns).to.equal(0);
+    await docker.listen();
+    await until("Docker is there", deadlineMs, () => returns === 1);
+    docker.write('{"Action":"create"}\n');
+    await until("the list is asked for again", deadlineMs, () => docker.lists > 1);
+    expect(returns).to.equal(1);
+    docker.endStreams();
+    await until("Docker is there again", deadlineMs, () => returns === 2);
+    await told.stop();
+  });
+
+  it("stops while somebody waits for an answer, who gets none", async () => {
+    docker.held = [];
+    await docker.listen();
+    const waiting = [view.refresh(), view.containersIn("a")];
+    await until("both ask", deadlineMs, () => docker.held?.length === 2);
+    await view.stop();
+    expect(await Promise.all(waiting)).to.deep.equal([null, null]);
+  });
+
   it("stops in the middle of an answer", async () => {
     docker.held = [];
     await docker.listen();

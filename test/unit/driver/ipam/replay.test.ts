@@ -125,6 +125,13 @@ for (const [where, open] of kinds) {
       expect(await take(next, id, "10.1.0.2")).to.equal("10.1.0.2/24");
     });
 
+    it("takes no wish for a replay where no swarm asks", async () => {
+      next.ipam.newEpoch();
+      const wish = { addressSpace: global, pool: "10.1.0.0/24", subPool: "", options: {}, v6: false };
+      expect(await code(next.ipam.requestPool(wish, false))).to.equal("conflict");
+      expect((await next.ipam.requestPool(wish, true)).poolId).to.equal(id);
+    });
+
     it("tells which addresses were not asked for again", async () => {
       const unclaimed = ({ ipam }: Manager) =>
         [...ipam.leasesOf(id)].filter((lease) => ipam.isUnclaimed(lease)).map(({ address }) => address);
