@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, "..");
 /** That of this Node. */
 export const ownArchitecture: Architecture = process.arch === "arm64" ? "arm64" : "amd64";
 
-export const defaultBase = "debian:bookworm-slim";
+export const defaultBase = "debian:trixie-slim";
 
 export interface Build {
   /** The image with Debian's packages: Dockerfile, BASE. */

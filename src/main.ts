@@ -42,8 +42,8 @@ function explainEach(error: unknown): string[] {
 /** With who else is here, if a socket is taken: it is most likely the one that answers there. */
 async function withHolder(error: unknown): Promise<unknown> {
   if (!(error instanceof TsnetError && error.code === "conflict")) return error;
-  const { anotherTsnet, currentHolder } = await import("./kernel/hold.ts");
   try {
+    const { anotherTsnet, currentHolder } = await import("./kernel/holder.ts");
     const holder = currentHolder();
     return holder === undefined ? error : new AggregateError([error, anotherTsnet(holder)]);
   } catch {
@@ -94,11 +94,12 @@ async function main(): Promise<void> {
   try {
     const sockets = await openSockets(config, opened).catch(async (error) => Promise.reject(await withHolder(error)));
     const cache = process.argv.includes("--compile") ? await import("./compile-cache.ts") : undefined;
-    const filled = cache?.fill().catch(() => {}); // it runs without a cache as well
-    if (cache?.haveTypes) await filled;
+    if (cache?.haveTypes) await cache.fill();
     const threads = (await import("./threads.ts")).startThreads(config);
     const { run } = await import("./compose.ts");
     await run(config, sockets, threads);
+    // a managed plugin's processes end with it, and it runs without a cache as well
+    if (cache && !cache.haveTypes) await cache.fill().catch(() => {});
   } catch (error) {
     await refuseToStart(error, config, opened);
   }

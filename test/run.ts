@@ -13,11 +13,11 @@ import { setUp } from "./support/setup.ts";
 
 /** Files of the docker ring that are the same with every version of Docker, and are left out of all but one in CI. */
 const sameWithEachEngine =
-  /^(conflicts|crash|faults|ipv6-only|isolation|nat|neighbor-docker-user|neighbor-policy|cli-networks|lan-docs|lan-host-access-repair|lan-host-address|lan-parents)\./;
+  /^(conflicts|crash|faults|install-docs|ipv6-only|isolation|nat|neighbor-docker-user|neighbor-policy|cli-networks|lan-docs|lan-host-access-repair|lan-host-address|lan-parents)\./;
 
 /** Files that look at what the plugin does, and not at how it is started and reached. */
 const sameWithEachPackaging =
-  /^(conflicts|gateway-modes|ipam-(compare|collide|docs|subnets)|ipv6-only|isolation|lan-(compare|docs|errors|modes|published)|nat|publish-errors)\./;
+  /^(cli-networks|conflicts|gateway-modes|install-docs|ipam-(compare|docs|subnets)|ipv6-only|isolation|lan-(compare|docs|duplicates|errors|modes|published)|nat|publish-errors)\./;
 
 /** The part of a version between those that are tested as a whole. */
 const short = /^(network|ports|lan-macvlan|ipam|restart|plugin-registry)\./;

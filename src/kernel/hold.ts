@@ -12,7 +12,8 @@
  * Its input chain drops what reaches the sockets that merely reserve published ports: before the connection is confirmed,
  * so that the client's next try is translated, if the main table is back by then.
  */
-import { hasErrno, TsnetError } from "../errors.ts";
+import { TsnetError } from "../errors.ts";
+import { anotherTsnet, currentHolder } from "./holder.ts";
 import { Nft } from "./nft.ts";
 
 /** What nft takes as a comment (NFTNL_UDATA_COMMENT_MAXLEN of libnftnl/udata.h), in bytes. */
@@ -33,7 +34,7 @@ export class Hold {
       this.#nft.run(holdScript(mark, commentOf(holder)));
     } catch (cause) {
       const isOthers = cause instanceof TsnetError && cause.errno === "EPERM";
-      const error = isOthers ? anotherTsnet(readHolder(this.#nft) ?? "", { cause }) : cause;
+      const error = isOthers ? anotherTsnet(currentHolder() ?? "", { cause }) : cause;
       this.#nft.close();
       throw error;
     }
@@ -42,34 +43,6 @@ export class Hold {
   /** Removes the table. */
   close(): void {
     this.#nft.close();
-  }
-}
-
-/** Who holds the table of this network namespace, in its own words; undefined if nobody does, "" if it does not say. */
-export function currentHolder(): string | undefined {
-  const nft = new Nft();
-  try {
-    return readHolder(nft);
-  } finally {
-    nft.close();
-  }
-}
-
-/** That a second tsnet is refused. */
-export function anotherTsnet(holder: string, options: { cause?: unknown } = {}): TsnetError {
-  const who = holder === "" ? "" : ` (${holder})`;
-  const message = `another tsnet runs on this host${who}, and owns the nft table inet tsnet-hold: stop it, or this one`;
-  return new TsnetError("conflict", message, options);
-}
-
-/** nft's own words, 1.0.6 to 1.1: comment "TEXT". */
-function readHolder(nft: Nft): string | undefined {
-  try {
-    const [, comment = ""] = /^\s*comment "(.*)"$/m.exec(nft.list("list table inet tsnet-hold")) ?? [];
-    return comment;
-  } catch (error) {
-    if (hasErrno(error, "ENOENT")) return undefined;
-    throw error;
   }
 }
 

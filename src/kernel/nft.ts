@@ -60,16 +60,6 @@ export class Nft {
     throw parseError(this.#library.error(context), this.#locate(script));
   }
 
-  /**
-   * What a command prints. Equivalent to: `nft WORDS`.
-   * @throws TsnetError "kernel" as run
-   */
-  list(words: string): string {
-    this.#library.output(this.#opened()); // that of commands before; it begins anew with each look
-    this.run(words);
-    return this.#library.output(this.#opened());
-  }
-
   /** Closes the socket, and with it removes the tables that it owns (`flags owner`). A second call does nothing. */
   close(): void {
     if (this.#context !== null) this.#library.free(this.#context);

@@ -23,27 +23,30 @@
  *
  * A mapping's counter counts its connections, since the nat hooks see first packets only. `traffic4` and `traffic6` count the
  * packets and bytes of container ports, both ways; not those of the host itself, which are not forwarded.
+ *
+ * What has one value in its key or data is declared by "typeof": nft before 1.0.7 crashes when it lists "type ifname" as nft 1.1 has
+ * made it, and the managed plugin's nft is not the host's.
  */
 
 /** Family and name of our table. */
 export const table = "inet tsnet" as const;
 
 export const setDefinitions = `
-  set bridges      { type ifname; }
-  set docker_links { type ifname; }
-  set internal     { type ifname; }
+  set bridges      { typeof iifname; }
+  set docker_links { typeof iifname; }
+  set internal     { typeof iifname; }
   set trusted      { type ifname . ifname; }
-  set restricted   { type ifname; }
+  set restricted   { typeof iifname; }
   set sources4     { type ifname . ipv4_addr; flags interval; }
   set sources6     { type ifname . ipv6_addr; flags interval; }
-  set masq4        { type ipv4_addr; flags interval; }
-  set masq6        { type ipv6_addr; flags interval; }
-  map snat4        { type ipv4_addr : ipv4_addr; flags interval; }
-  map snat6        { type ipv6_addr : ipv6_addr; flags interval; }
+  set masq4        { typeof ip saddr; flags interval; }
+  set masq6        { typeof ip6 saddr; flags interval; }
+  map snat4        { typeof ip saddr : ip saddr; flags interval; }
+  map snat6        { typeof ip6 saddr : ip6 saddr; flags interval; }
   set own4         { type ifname . ipv4_addr; flags interval; }
   set own6         { type ifname . ipv6_addr; flags interval; }
-  set multihomed4  { type ipv4_addr; }
-  set multihomed6  { type ipv6_addr; }
+  set multihomed4  { typeof ip saddr; }
+  set multihomed6  { typeof ip6 saddr; }
   set loopback4    { type ipv4_addr . inet_proto . inet_service; flags interval; }
   set proxied      { type nf_proto . inet_proto . inet_service; }
   set proxied4     { type ipv4_addr . inet_proto . inet_service; }
@@ -52,16 +55,16 @@ export const setDefinitions = `
   map port6        { type inet_proto . inet_service : ipv6_addr . inet_service; counter; }
   map bound4       { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; counter; }
   map bound6       { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; counter; }
-  map range4       { type inet_proto . inet_service : ipv4_addr; flags interval; counter; }
-  map range6       { type inet_proto . inet_service : ipv6_addr; flags interval; counter; }
-  map boundrange4  { type ipv4_addr . inet_proto . inet_service : ipv4_addr; flags interval; counter; }
-  map boundrange6  { type ipv6_addr . inet_proto . inet_service : ipv6_addr; flags interval; counter; }
+  map range4       { typeof meta l4proto . th dport : ip saddr; flags interval; counter; }
+  map range6       { typeof meta l4proto . th dport : ip6 saddr; flags interval; counter; }
+  map boundrange4  { typeof ip saddr . meta l4proto . th dport : ip saddr; flags interval; counter; }
+  map boundrange6  { typeof ip6 saddr . meta l4proto . th dport : ip6 saddr; flags interval; counter; }
   set open4        { type ipv4_addr . inet_proto . inet_service; flags interval; }
   set open6        { type ipv6_addr . inet_proto . inet_service; flags interval; }
   set traffic4     { type ipv4_addr . inet_proto . inet_service; counter; }
   set traffic6     { type ipv6_addr . inet_proto . inet_service; counter; }
-  map between      { type ifname . ifname : verdict; }
-  map into         { type nf_proto . ifname : verdict; }`;
+  map between      { typeof iifname . oifname : verdict; }
+  map into         { typeof meta nfproto . oifname : verdict; }`;
 
 /** The chains. The mark is one bit, as in 0x01000000. */
 export const chains = (mark: number): string => `

@@ -21,9 +21,9 @@ import type { Wanted } from "./reconcile.ts";
 export const hostAccessTable: NftTable = {
   name: "arp tsnet",
   definition: `
-  set shims { type ifname; }
+  set shims { typeof iifname; }
   set reach { type ifname . ipv4_addr; }
-  set hosts { type ipv4_addr; }
+  set hosts { typeof arp saddr ip; }
   set at    { type ifname . ipv4_addr; }
   chain input {
     type filter hook input priority 0; policy accept;

@@ -2,7 +2,6 @@
 import { cpSync, globSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import { Host } from "../support/host.ts";
-import { LiveTraffic } from "../support/live-traffic.ts";
 import { makePlugin } from "../support/managed.ts";
 import { installedVariable, pluginName } from "../support/managed-plugin.ts";
 import { type Packaging, packagings } from "../support/plugin.ts";
@@ -12,6 +11,7 @@ import { bootFigures } from "./boot-figures.ts";
 import { createContainer, createNetwork, remove, start } from "./docker-figures.ts";
 import type { Figure } from "./figures.ts";
 import { samplesInTurn } from "./in-turn.ts";
+import { disable, enableTime, lossFigures } from "./plugin-loss.ts";
 import { timed } from "./statistics.ts";
 
 /** Lets the hosts that are created from now on find the plugin installed. */
@@ -24,18 +24,9 @@ async function providePlugin(): Promise<Disposable> {
   return { [Symbol.dispose]: () => removeDirectory(directory) };
 }
 
-/** `docker plugin enable`, until a call is answered that needs the restored state: milliseconds. */
-const enableTime = ({ dockerd, plugin }: Host): Promise<number> =>
-  timed(async () => {
-    await dockerd.api("POST", `/plugins/${pluginName}/enable?timeout=30`);
-    await plugin.call("NetworkDriver.EndpointOperInfo", { NetworkID: "0".repeat(64), EndpointID: "0".repeat(64) });
-  });
-
 /** From the registry; it is enabled as a step of its own, so that both can be told. */
 const install = (host: Host): Promise<string> =>
   host.docker("plugin", "install", "--grant-all-permissions", "--disable", "--alias", pluginName, reference("first"));
-
-const disable = (host: Host): Promise<string> => host.docker("plugin", "disable", "-f", pluginName);
 
 /** Disk space of the files of the plugin's root directory: MB. */
 function unpackedMegabytes(directory: string): number {
@@ -81,49 +72,6 @@ async function installFigures(host: Host): Promise<Figure[]> {
   ];
 }
 
-/** What two connections lose that send a message each millisecond, one of them through a published port. */
-async function lossFigures(host: Host): Promise<Figure[]> {
-  await createNetwork(host, "tsnet", "busy");
-  const traffic = await LiveTraffic.start(host, "busy");
-  const upgrade = async (round: number): Promise<void> => {
-    await disable(host);
-    const tag = round % 2 === 0 ? "second" : "first";
-    await host.docker(
-      "plugin",
-      "upgrade",
-      "--grant-all-permissions",
-      "--skip-remote-check",
-      pluginName,
-      reference(tag),
-    );
-    await host.plugin.dockerdStarted();
-  };
-  const kill = async (): Promise<void> => {
-    await host.plugin.kill();
-    await host.plugin.dockerdStarted();
-  };
-  const reenable = async (): Promise<void> => {
-    await disable(host);
-    await enableTime(host);
-  };
-  const events = [
-    ["kill -9", 5, kill],
-    ["disable -f and enable", 5, reenable],
-    ["upgrade", 3, upgrade],
-  ] as const;
-  const figures: Figure[] = [];
-  for (const [what, rounds, work] of events) {
-    const lost: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      const fate = await traffic.during(() => work(round));
-      lost.push(fate.lost + fate.resets);
-    }
-    const name = `segments of established connections lost or reset, ${what}`;
-    figures.push({ name, unit: "segments", tsnet: lost, limit: { of: "max", value: 0 } });
-  }
-  return figures;
-}
-
 /** A host whose dockerd has the plugin installed, and finds two builds of it in a registry. */
 async function lifeFigures(): Promise<Figure[]> {
   await using host = await Host.start([], { packaging: "managed" });
@@ -131,7 +79,7 @@ async function lifeFigures(): Promise<Figure[]> {
   await disable(host);
   await publish(host, build(), "first");
   await publish(host, otherBuild(host, "second"), "second");
-  return [...(await installFigures(host)), ...(await lossFigures(host))];
+  return [...(await installFigures(host)), ...(await lossFigures(host, ["second", "first"]))];
 }
 
 /** A host for each packaging: what a container takes, and a network more. */

@@ -21,7 +21,10 @@ start() {
   settings=$(cat $units/tsnet.service.d/*.conf 2>/dev/null | sed -n 's/^Environment=//p')
   env $settings setsid $(sed -n 's/^ExecStart=//p' $units/tsnet.service) >>/var/log/tsnet.log 2>&1 &
   echo $! >/run/tsnet.pid
-  until [ -S /run/docker/plugins/tsnet.sock ] && [ -S /run/docker/tsnet/admin.sock ]; do sleep 0.1; done
+  until [ -S /run/docker/plugins/tsnet.sock ] && [ -S /run/docker/tsnet/admin.sock ]; do
+    kill -0 $! || { tail /var/log/tsnet.log >&2; exit 1; }
+    sleep 0.1
+  done
 }
 case "$*" in
   daemon-reload) ;;

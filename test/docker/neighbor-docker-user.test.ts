@@ -9,6 +9,9 @@ import { answers, ask, type Place } from "../support/probe.ts";
 
 type Family = "ipv4" | "ipv6";
 
+/** From the plugin's first answer to its rules being there. */
+const restoredMs = 5_000;
+
 const families = {
   ipv4: { program: "iptables", container: (n: number) => `10.80.0.${n}` },
   ipv6: { program: "ip6tables", container: (n: number) => `fd00:80::${n}` },
@@ -119,7 +122,7 @@ for (const backend of ["nft", "legacy"] as const) {
       for (const { program } of Object.values(families)) await host().sh(`${program} -w -F FORWARD`);
       expect(await inBoth(isForwarded)).to.deep.equal([false, false]);
       await host().plugin.start();
-      await until("the rules are back", 1_000, async () => `${await inBoth(countOurRules)}` === "1,1");
+      await until("the rules are back", restoredMs, async () => `${await inBoth(countOurRules)}` === "1,1");
       expect(await inBoth(isForwarded)).to.deep.equal([true, true]);
       for (const { program } of Object.values(families)) await host().sh(`${program} -w -I FORWARD -j DOCKER-USER`);
     });

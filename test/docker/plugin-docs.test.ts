@@ -121,7 +121,7 @@ describe("the page about the managed plugin", () => {
       '"TSNET_STATE_DIR" is not settable',
     );
     await host.docker("plugin", "set", pluginName, "certificates.source=/nowhere");
-    expect(await host.dockerError("plugin", "enable", pluginName)).to.include('error mounting "/nowhere"');
+    expect(await host.dockerError("plugin", "enable", pluginName)).to.include("/nowhere");
     await host.docker("plugin", "set", pluginName, "certificates.source=/run", "TSNET_SCOPE=globe");
     expect(await host.dockerError("plugin", "enable", pluginName)).to.match(/dial unix .*: no such file or directory/);
     expect(readFileSync(host.dockerd.logFile, "utf8")).to.include(

@@ -94,7 +94,7 @@ function publish(unfinished: string, root: string): void {
 }
 
 /** "bookworm" */
-export function machineSuite(): string {
+function machineSuite(): string {
   const suite = /^VERSION_CODENAME=(.*)$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1];
   if (suite !== undefined) return suite;
   throw new Error("/etc/os-release names no VERSION_CODENAME: the tests need Debian");

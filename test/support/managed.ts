@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "./commands.ts";
-import { machineSuite, makeDebianRoot } from "./debian-root.ts";
+import { makeDebianRoot } from "./debian-root.ts";
 import { Host } from "./host.ts";
 import { until } from "./poll.ts";
 import { cacheDirectory, newName, removeDirectory } from "./scratch.ts";
@@ -18,6 +18,9 @@ const compileTimeoutMs = 60_000;
 
 /** The name of the base image that is made of the machine's own packages, where no public registry can be reached. */
 export const baseImage = "tsnet-test-base";
+
+/** As in Dockerfile. */
+const baseSuite = "trixie";
 
 /** What a build of the plugin needs of Debian, so that nothing is fetched while it runs. */
 const basePackages = ["nftables", "iptables", "conntrack", "libc-bin", "libstdc++6"];
@@ -35,7 +38,7 @@ export const builtPlugin = (): string => `${cacheDirectory}/plugin-${recipe()}`;
 
 /** Makes the base image in a host's daemon. */
 export async function importBase(host: Host): Promise<void> {
-  const base = await makeDebianRoot({ suite: machineSuite(), packages: basePackages });
+  const base = await makeDebianRoot({ suite: baseSuite, packages: basePackages });
   await run(["sh", "-c", `tar -C ${base} -c . | ${dockerOf(host)} import - ${baseImage}`], {
     timeoutMs: buildTimeoutMs,
   });

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import type { Element } from "../../src/plan/elements.ts";
 import { setDefinitions } from "../../src/plan/firewall-rules.ts";
+import { typesOf } from "./nft-declaration.ts";
 
 interface Definition {
   readonly name: string;
@@ -12,13 +13,11 @@ interface Definition {
 }
 
 const definitions: readonly Definition[] = [
-  ...setDefinitions.matchAll(/(?:set|map) (\w+) +\{ type ([^:;]+)(?: : ([^;]+))?;(.*)\}/g),
-].map(([, name = "", key = "", data = "", rest = ""]) => ({
-  name,
-  key: key.trim().split(" . "),
-  data: data === "" ? [] : data.split(" . "),
-  isInterval: rest.includes("interval"),
-}));
+  ...setDefinitions.matchAll(/(?:set|map) (\w+) +\{ (type(?:of)? [^;]+);(.*)\}/g),
+].map(([, name = "", type = "", rest = ""]) => {
+  const [key = [], data = []] = typesOf(type);
+  return { name, key, data, isInterval: rest.includes("interval") };
+});
 
 export const setNames = definitions.map(({ name }) => name);
 

@@ -1,6 +1,7 @@
 /** What tsnet has said that could not start, and a second one. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { attempt } from "./commands.ts";
 import type { Host } from "./host.ts";
 import type { ManagedPlugin } from "./managed-plugin.ts";
 import type { Plugin } from "./plugin.ts";
@@ -33,12 +34,9 @@ const program = fileURLToPath(new URL("../../src/start.ts", import.meta.url));
  * @throws Error if it ends otherwise than with code 1
  */
 export async function refusedStart(host: Host, settings = {}, wrapper: readonly string[] = []): Promise<string> {
-  const log = `${host.directory}/refused.log`;
-  rmSync(log, { force: true });
   const env = { ...process.env, TSNET_STATE_DIR: `${host.directory}/tsnet-refused`, ...settings };
-  const daemon = await host.namespace.start([...wrapper, process.execPath, program], log, env);
-  const code = await daemon.ended;
-  const said = readFileSync(log, "utf8");
-  if (code !== 1) throw new Error(`tsnet has ended with ${code}: ${said}`);
-  return said;
+  const command = host.namespace.command([...wrapper, process.execPath, program]);
+  const { code, stdout, stderr } = await attempt(command, { env });
+  if (code !== 1) throw new Error(`tsnet has ended with ${code}: ${stdout}${stderr}`);
+  return stderr;
 }

@@ -7,6 +7,7 @@ import { TsnetError } from "../../src/errors.ts";
 import { type Cidr, overlaps, parseHostAddress } from "../../src/net/cidr.ts";
 import type { TableName } from "../../src/plan/nft-script.ts";
 import type { ElementCounters, ObservedCounter, ObservedFirewall } from "../../src/plan/observed.ts";
+import { typesOf } from "./nft-declaration.ts";
 
 interface NftSet {
   readonly keyTypes: readonly string[];
@@ -214,10 +215,10 @@ const atoms: Readonly<Record<string, (text: string, isInterval: boolean) => bool
 
 function parseTable(command: string): NftTable {
   const skeleton = command.replace(/\s+/g, " ");
-  const pattern = /(?:set|map) (\w+) \{ type ([^;]+); (flags interval; )?(counter; )?\}/g;
+  const pattern = /(?:set|map) (\w+) \{ (type(?:of)? [^;]+); (flags interval; )?(counter; )?\}/g;
   const sets = [...skeleton.matchAll(pattern)].map(([, name = "", type = "", interval, counter]): [string, NftSet] => {
-    const [keyTypes = "", dataTypes] = type.split(" : ");
-    const definition = { keyTypes: keyTypes.split(" . "), dataTypes: dataTypes?.split(" . ") ?? [] };
+    const [keyTypes = [], dataTypes = []] = typesOf(type);
+    const definition = { keyTypes, dataTypes };
     const flags = { isInterval: interval !== undefined, isCounting: counter !== undefined };
     return [name, { ...definition, ...flags, elements: new Map() }];
   });

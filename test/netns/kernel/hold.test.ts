@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { expect } from "chai";
 import { hasErrno, TsnetError } from "../../../src/errors.ts";
-import { currentHolder, Hold } from "../../../src/kernel/hold.ts";
+import { Hold } from "../../../src/kernel/hold.ts";
+import { currentHolder } from "../../../src/kernel/holder.ts";
 import { Nft } from "../../../src/kernel/nft.ts";
 import { HeldPorts } from "../../../src/kernel/ports/held-ports.ts";
 
@@ -176,7 +177,7 @@ describe("hold", function () {
 
   it("goes when its process is killed", async () => {
     const module = new URL("../../../src/kernel/hold.ts", import.meta.url);
-    const script = `import { currentHolder, Hold } from "${module}"; globalThis.hold = new Hold(${mark}); console.log("held"); setInterval(() => {}, 1e9)`;
+    const script = `import { Hold } from "${module}"; globalThis.hold = new Hold(${mark}); console.log("held"); setInterval(() => {}, 1e9)`;
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],
     });
