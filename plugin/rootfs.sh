@@ -61,6 +61,7 @@ link_host_paths() {
   ln -s /run "$rootfs/var/run"
   ln -s /host/run/docker/netns "$rootfs/run/docker/netns"
   for name in docker.sock systemd xtables.lock; do ln -s "/host/run/$name" "$rootfs/run/$name"; done
+  ln -s /host/etc/machine-id "$rootfs/etc/machine-id"
 }
 
 # The packages that the files are from, as dpkg itself keeps them, for the SBOM and for scanners; and their licences.

@@ -132,8 +132,11 @@ async function createDriver(kernel: Kernel, { records, shared }: Stores, config:
   return { docker, endpoints, flows, ipam, ipamCheck, ipamReport, linkReport, networks, reconciler, removals, report };
 }
 
-/** Where name servers are: /etc/resolv.conf may name systemd-resolved alone, 127.0.0.53, which keeps its own list. */
-const resolvConf = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+/**
+ * Where name servers are: /etc/resolv.conf may name systemd-resolved alone, 127.0.0.53, which keeps its own list. That of a managed
+ * plugin is the file that was there when it was started, also after the host has another.
+ */
+const resolvConf = ["/etc/resolv.conf", "/host/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 
 /** Etcd is not asked yet: it may be away, and nothing here waits for it. Without it, its modules (TLS) take no memory. */
 async function openEtcd({ etcd }: Config, log: Logger): Promise<EtcdStore | undefined> {

@@ -1,4 +1,4 @@
-/** What tells this host from others: machine-id(5). A managed plugin does not see the host's, and keeps one of its own. */
+/** What tells this host from others: machine-id(5), or an ID of our own where there is none. */
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -19,14 +19,7 @@ export interface PluginConfig {
   readonly Network: { readonly Type: string };
   readonly IpcHost?: boolean;
   readonly PidHost?: boolean;
-  readonly Mounts: readonly PluginMount[] | null;
-}
-
-export interface PluginMount {
-  readonly Name: string;
-  readonly Source: string | null;
-  /** "source", if `docker plugin set` changes it. */
-  readonly Settable: readonly string[] | null;
+  readonly Mounts: readonly { readonly Source: string | null }[] | null;
 }
 
 /** What the operator has to grant. */
@@ -81,11 +74,6 @@ export class PluginApi {
     const query = new URLSearchParams({ remote: reference });
     const options = { timeoutMs: fetchMs, body: privileges, reference };
     await this.#call("POST", `/plugins/${name}/upgrade?${query}`, options);
-  }
-
-  /** @param settings as of `docker plugin set`: "certificates.source=/etc/tsnet" */
-  async set(name: string, settings: readonly string[]): Promise<void> {
-    if (settings.length > 0) await this.#call("POST", `/plugins/${name}/set`, { body: settings });
   }
 
   /** Although networks use it. */

@@ -4,12 +4,9 @@ import type { UpgradeCommand } from "./arguments.ts";
 import type { InstalledPlugin, PluginApi, PluginConfig, Privilege } from "./plugin-api.ts";
 import { type Known, known, type Sockets } from "./upgrade-known.ts";
 
-/** A build, and what makes it the plugin that the operator has set up. */
 export interface Build {
   readonly reference: string;
   readonly privileges: readonly Privilege[];
-  /** For `docker plugin set`; see `keptSettings`. */
-  readonly settings: readonly string[];
 }
 
 export interface Plan {
@@ -98,17 +95,6 @@ export function askForPrivileges(lines: readonly string[], { reference, grantAll
   );
 }
 
-/**
- * Docker keeps what was set of the environment, and forgets what was set of the mounts.
- * @returns what gives the build its mounts' sources back
- */
-export function keptSettings(installed: PluginConfig, build: PluginConfig): string[] {
-  const sources = new Map((installed.Mounts ?? []).map(({ Name, Source }) => [Name, Source]));
-  return (build.Mounts ?? [])
-    .filter(({ Name, Source, Settable }) => Settable?.includes("source") && (sources.get(Name) ?? Source) !== Source)
-    .map(({ Name }) => `${Name}.source=${sources.get(Name)}`);
-}
-
 /** @throws Error if the registry does not have what is installed, or has something else by its name now */
 export async function checkWayBack(
   { Name, PluginReference = Name }: InstalledPlugin,
@@ -141,7 +127,7 @@ export async function fetchBuild(
   const { Config } = await api.inspect(fetched[which]);
   const lacking = (plugin.Config.Interface.Types ?? []).find((type) => !Config.Interface.Types?.includes(type));
   if (lacking !== undefined) throw new Error(`${reference} is not tsnet: it is no ${lacking}`);
-  return { reference, privileges, settings: keptSettings(plugin.Config, Config) };
+  return { reference, privileges };
 }
 
 /** Removes what was fetched, also by an upgrade that was broken off. */

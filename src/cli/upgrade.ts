@@ -8,7 +8,6 @@ import { toJson } from "./table.ts";
 import { type Known, knownOnceStarted, knownText, missing } from "./upgrade-known.ts";
 import {
   askForPrivileges,
-  type Build,
   checkWayBack,
   fetchBuild,
   findPlugin,
@@ -157,7 +156,7 @@ class Upgrade {
       if (plan.before !== null) await this.#steps.run("disable", () => this.#api.disable(name));
       await this.#steps.run("upgrade", () => this.#api.upgrade(name, plan.to.reference, plan.to.privileges));
       isReplaced = true;
-      await this.#start(plan, plan.to);
+      await this.#start(plan);
       this.#result = "upgraded";
     } catch (error) {
       await this.#goBack(plan, isReplaced, messageOf(error));
@@ -165,14 +164,7 @@ class Upgrade {
   }
 
   /** @throws Error if the build does not come up, or has lost something */
-  async #start(plan: Plan, build: Build | null): Promise<void> {
-    const { name, before, sockets } = plan;
-    if (build !== null && build.settings.length > 0)
-      await this.#steps.run(
-        "set",
-        () => this.#api.set(name, build.settings),
-        () => build.settings.join(" "),
-      );
+  async #start({ name, before, sockets }: Plan): Promise<void> {
     await this.#steps.run("enable", () =>
       this.#api.enable(name).catch((error: Error) => {
         throw new Error(`it has ended, or does not listen: ${error.message}`);
@@ -221,9 +213,9 @@ class Upgrade {
         () => this.#api.upgrade(name, from.reference, from.privileges),
         () => `back to ${from.reference}`,
       );
-      await this.#start(plan, from);
+      await this.#start(plan);
     } else if (!Enabled && plan.before !== null) {
-      await this.#start(plan, null);
+      await this.#start(plan);
     }
   }
 }

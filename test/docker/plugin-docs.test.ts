@@ -108,8 +108,8 @@ describe("the page about the managed plugin", () => {
     const { Enabled, Settings } = await plugin();
     expect(Enabled).to.equal(false);
     expect(Settings.Env).to.include.members(["TSNET_LOG_LEVEL=debug", "TSNET_ORPHAN_GRACE=5m"]);
-    expect(Settings.Env).to.include("TSNET_ETCD_CACERT=/certificates/ca.pem");
-    const off = ["TSNET_ETCD_ENDPOINTS=", "TSNET_ETCD_CACERT=", "certificates.source=/run"];
+    expect(Settings.Env).to.include("TSNET_ETCD_CACERT=/host/etc/tsnet/ca.pem");
+    const off = ["TSNET_ETCD_ENDPOINTS=", "TSNET_ETCD_CACERT="];
     await host.docker("plugin", "set", pluginName, ...off);
     await host.docker("plugin", "enable", pluginName);
     expect(host.plugin.pid).to.not.equal(before);
@@ -120,9 +120,7 @@ describe("the page about the managed plugin", () => {
     expect(await host.dockerError("plugin", "set", pluginName, "TSNET_STATE_DIR=/tmp")).to.include(
       '"TSNET_STATE_DIR" is not settable',
     );
-    await host.docker("plugin", "set", pluginName, "certificates.source=/nowhere");
-    expect(await host.dockerError("plugin", "enable", pluginName)).to.include("/nowhere");
-    await host.docker("plugin", "set", pluginName, "certificates.source=/run", "TSNET_SCOPE=globe");
+    await host.docker("plugin", "set", pluginName, "TSNET_SCOPE=globe");
     expect(await host.dockerError("plugin", "enable", pluginName)).to.match(/dial unix .*: no such file or directory/);
     expect(readFileSync(host.dockerd.logFile, "utf8")).to.include(
       "tsnet cannot start: TSNET_SCOPE=globe: expected one of local, global",

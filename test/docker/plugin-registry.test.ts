@@ -86,7 +86,7 @@ describe("the managed plugin from a registry", () => {
     ]);
     expect(mounts).to.deep.equal([
       ["run", "/run", "/host/run", null],
-      ["certificates", "/run", "/certificates", ["source"]],
+      ["etc", "/etc", "/host/etc", null],
     ]);
     expect(Env.filter(({ Settable }: Variable) => Settable !== null).map(({ Name }: Variable) => Name)).to.have.members(
       settable,

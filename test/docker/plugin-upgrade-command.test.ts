@@ -61,18 +61,11 @@ describe("tsnet upgrade", () => {
     const capabilities = [...linux.capabilities, "CAP_SYS_TIME"];
     await publishChanged(host, "more", { config: { linux: { ...linux, capabilities } } });
     await host.docker("plugin", "rm", "tsnet-plugin:latest");
-    await host.sh("mkdir -p /etc/tsnet/certificates");
   });
   after(() => host?.[Symbol.asyncDispose]());
 
   beforeEach("build 1 is installed", async () => {
-    await installPlugin(
-      host,
-      "tsnet-plugin",
-      "1",
-      "TSNET_LOG_LEVEL=debug",
-      "certificates.source=/etc/tsnet/certificates",
-    );
+    await installPlugin(host, "tsnet-plugin", "1", "TSNET_LOG_LEVEL=debug");
     await host.docker("network", "create", "-d", "tsnet", "--subnet", "10.70.0.0/24", "web");
   });
   afterEach(async () => {
@@ -85,12 +78,9 @@ describe("tsnet upgrade", () => {
   const inspect = () => host.dockerd.api("GET", "/plugins/tsnet-plugin/json");
   /** What is installed is whole: it serves what was there, and what comes. */
   const expectWorking = async (tag: string) => {
-    const { Enabled, PluginReference, Settings, Config } = await inspect();
+    const { Enabled, PluginReference, Settings } = await inspect();
     expect([Enabled, PluginReference]).to.deep.equal([true, reference(tag)]);
     expect(Settings.Env).to.include("TSNET_LOG_LEVEL=debug");
-    expect(Config.Mounts.find(({ Name }: { Name: string }) => Name === "certificates").Source).to.equal(
-      "/etc/tsnet/certificates",
-    );
     await Container.run(host, { network: "web", serve: true }, "-p", "8099:80", "--name", `after-${tag}`);
     expect(await ask(host.outside.client, "tcp", host.ipv4, 8099)).to.equal(client.ipv4);
     await host.docker("rm", "-f", `after-${tag}`);
@@ -171,13 +161,7 @@ describe("tsnet upgrade", () => {
     expect([same.code, none.code]).to.deep.equal([1, 1]);
     await host.docker("plugin", "rm", "-f", "tsnet-plugin");
     await host.docker("plugin", "create", "tsnet-plugin", build());
-    await host.docker(
-      "plugin",
-      "set",
-      "tsnet-plugin",
-      "TSNET_LOG_LEVEL=debug",
-      "certificates.source=/etc/tsnet/certificates",
-    );
+    await host.docker("plugin", "set", "tsnet-plugin", "TSNET_LOG_LEVEL=debug");
     await host.docker("plugin", "enable", "tsnet-plugin");
     const made = await onHost(`upgrade ${reference("2")}`);
     expect(made.stderr).to.match(

@@ -20,7 +20,6 @@ interface Installed {
   reference: string;
   build: Published;
   enabled: boolean;
-  certificates: string;
 }
 
 export class FakePlugins {
@@ -62,7 +61,7 @@ export class FakePlugins {
 
   install(name: string, reference: string, changes: Partial<Installed> = {}): void {
     const build = this.registry.get(reference) ?? { digest: "none", does: "works" };
-    this.installed.set(name, { reference, build, enabled: true, certificates: "/run", ...changes });
+    this.installed.set(name, { reference, build, enabled: true, ...changes });
   }
 
   async #serve(path: string, answer: (request: IncomingMessage) => Promise<Answered>): Promise<void> {
@@ -107,7 +106,7 @@ export class FakePlugins {
       this.install(searchParams.get("name") ?? "", searchParams.get("remote") ?? "", { enabled: false });
       return ok({ status: "Complete" });
     }
-    return this.#plugin(method, pathname.split("/")[2] ?? "", end ?? "", searchParams.get("remote") ?? "", list(body));
+    return this.#plugin(method, pathname.split("/")[2] ?? "", end ?? "", searchParams.get("remote") ?? "");
   }
 
   #distribution(reference: string): Answered {
@@ -116,13 +115,12 @@ export class FakePlugins {
     return ok({ Descriptor: { digest: found.digest } });
   }
 
-  #plugin(method: string, name: string, action: string, remote: string, body: readonly unknown[]): Answered {
+  #plugin(method: string, name: string, action: string, remote: string): Answered {
     const plugin = this.installed.get(name);
     if (plugin === undefined) return { status: 404, body: { message: `plugin "${name}" not found` } };
     if (method === "DELETE") this.installed.delete(name);
     else if (action === "json") return ok(this.#inspect(name));
     else if (action === "disable") plugin.enabled = false;
-    else if (action === "set") plugin.certificates = String(body[0]).replace("certificates.source=", "");
     else if (action === "upgrade") this.install(name, remote, { enabled: false });
     else if (plugin.build.does === "ends")
       return { status: 500, body: { message: "dial unix tsnet.sock: no such file" } };
@@ -131,7 +129,7 @@ export class FakePlugins {
   }
 
   #inspect(name: string): object {
-    const { reference, build, enabled, certificates } = this.installed.get(name) as Installed;
+    const { reference, build, enabled } = this.installed.get(name) as Installed;
     return {
       ...{ Name: name, Enabled: enabled, PluginReference: reference, Settings: { Env: [] } },
       Config: {
@@ -139,10 +137,7 @@ export class FakePlugins {
         Interface: { Types: build.types ?? ["docker.networkdriver/1.0"] },
         Linux: { Capabilities: build.capabilities ?? ["CAP_NET_ADMIN"] },
         Network: { Type: "host" },
-        Mounts: [
-          { Name: "run", Source: "/run", Settable: null },
-          { Name: "certificates", Source: certificates, Settable: ["source"] },
-        ],
+        Mounts: [{ Name: "run", Source: "/run", Settable: null }],
       },
     };
   }

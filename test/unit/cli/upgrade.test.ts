@@ -82,14 +82,6 @@ Upgraded. For T Docker's calls had to wait.
     expect(answer.awayMs).to.be.a("number");
   });
 
-  it("gives mounts their sources back, which Docker forgets", async () => {
-    docker.install(name, one, { certificates: "/etc/tsnet" });
-    expect((await tsnet(two)).code).to.equal(0);
-    const set = `POST /plugins/${name}/set  certificates.source=/etc/tsnet`;
-    expect(done()).to.deep.equal([disable, upgrade(two), set, enable]);
-    expect(docker.installed.get(name)).to.deep.include({ certificates: "/etc/tsnet" });
-  });
-
   const failing: [does: Published["does"], why: string, isEnabled: boolean][] = [
     ["ends", "it has ended, or does not listen: dial unix tsnet.sock: no such file", false],
     ["refuses", "tsnet cannot start: no disk", true],
