@@ -208,7 +208,7 @@ describe("KernelClient", () => {
   it("does not open a second time on one host", async () => {
     const error = await errorOf(KernelClient.open({ mark }));
     expect(error.code).to.equal("conflict");
-    expect(error.message).to.contain("stop the other tsnet");
+    expect(error.message).to.contain("another tsnet runs on this host").and.contain("inet tsnet-hold");
   });
 });
 
