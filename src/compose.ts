@@ -210,7 +210,7 @@ export async function run(config: Config, sockets: Sockets, threads: Threads): P
     await kernel.close();
     process.exit(0);
   };
-  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => void stop(signal));
+  for (const signal of ["SIGTERM", "SIGINT"]) process.removeAllListeners(signal).once(signal, () => void stop(signal));
 
   const startedAt = performance.now();
   try {

@@ -115,9 +115,18 @@ export function parseConfig(environment: Environment): Config {
     hostId: read(settings.hostId),
     etcd: readEtcd(read),
   };
-  errors.push(...unknownSettings(environment), ...etcdContradictions(environment, config.etcd));
+  errors.push(...unknownSettings(environment), ...sharedPaths(config), ...etcdContradictions(environment, config.etcd));
   if (errors.length > 0) throw new AggregateError(errors, "settings");
   return config;
+}
+
+/** Sockets that would be one another's. */
+function sharedPaths({ socket, managedSocket, adminSocket }: Config): TsnetError[] {
+  const paths = { TSNET_SOCKET: socket, TSNET_MANAGED_SOCKET: managedSocket, TSNET_ADMIN_SOCKET: adminSocket };
+  return Object.entries(paths).flatMap(([name, path], index, all) => {
+    const other = all.slice(0, index).find(([, otherPath]) => path !== null && otherPath === path);
+    return other ? [new TsnetError("invalid", `${other[0]} and ${name} are both ${path}: give each its own`)] : [];
+  });
 }
 
 function readEtcd(read: Read): EtcdConfig | null {

@@ -10,7 +10,7 @@ import { join } from "node:path";
  */
 export async function machineId(stateDir: string, hostsFile = "/etc/machine-id"): Promise<string> {
   const file = join(stateDir, "machine-id");
-  return (await idIn(hostsFile)) ?? (await idIn(file)) ?? (await make(stateDir, file));
+  return (await idIn(file)) ?? (await idIn(hostsFile)) ?? (await make(stateDir, file));
 }
 
 async function idIn(file: string): Promise<string | undefined> {

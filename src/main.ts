@@ -69,7 +69,8 @@ async function refuseSettings(error: unknown): Promise<never> {
 
 /** The first process of a pid namespace is ended by no signal that it does not handle. */
 function endBySignal(): void {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.removeAllListeners(signal).once(signal, () => process.exit(1));
 }
 
 /** Says what is wrong, to Docker as well if it is to be waited for, then ends. */
@@ -90,6 +91,7 @@ async function refuseToStart(error: unknown, config: Config, opened: PluginSocke
 
 async function main(): Promise<void> {
   const config = parseConfig(process.env);
+  if (config.managedSocket !== null) endBySignal(); // until run() has something to end
   const opened: PluginSocket[] = [];
   try {
     const sockets = await openSockets(config, opened).catch(async (error) => Promise.reject(await withHolder(error)));

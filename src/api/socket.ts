@@ -9,6 +9,9 @@ import { hostPath } from "../net/host-path.ts";
 /** A connection on which nothing has come for so long while all is answered is one that nothing comes on. */
 const quietMs = 1000;
 
+/** Longer than any call is under way, but for one whose caller neither sends nor reads. */
+const longestMs = 12_000;
+
 /** Where the plugin can be reached from now on; who calls waits until somebody serves. */
 export class PluginSocket {
   readonly path: string;
@@ -62,11 +65,13 @@ export class PluginSocket {
    */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    let lastCallAt = performance.now();
+    const startedAt = performance.now();
+    let lastCallAt = startedAt;
     const close = (): void => {
       const calls = [...this.#connections.values()];
       if (this.#serving && calls.some((count) => count !== null && count > 0)) lastCallAt = performance.now();
-      const isQuiet = !this.#serving || performance.now() - lastCallAt >= quietMs;
+      const isLate = performance.now() - startedAt >= longestMs;
+      const isQuiet = !this.#serving || isLate || performance.now() - lastCallAt >= quietMs;
       for (const [connection, count] of this.#connections) if (count === 0 || isQuiet) connection.destroy();
     };
     const closing = setInterval(close, 20);
@@ -97,10 +102,14 @@ async function removeStale(path: string, setting: string): Promise<void> {
   if (!found.isSocket())
     throw new TsnetError("conflict", `${hostPath(path)} exists and is not a socket; remove it or set ${setting}`);
   const isLive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => resolve(true)).on("error", () => resolve(false));
+    const probe = connect(path, () => resolve(true));
+    // of one that lives, but has too many callers: EAGAIN
+    probe.on("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
     probe.on("connect", () => probe.destroy());
   });
   const what = `another program is answering on ${hostPath(path)}; stop it or set ${setting}`;
   if (isLive) throw new TsnetError("conflict", what);
-  await unlink(path);
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+  });
 }

@@ -19,6 +19,7 @@ export interface PluginConfig {
   readonly Network: { readonly Type: string };
   readonly IpcHost?: boolean;
   readonly PidHost?: boolean;
+  readonly rootfs?: { readonly diff_ids: readonly string[] | null };
   readonly Mounts: readonly { readonly Source: string | null }[] | null;
 }
 

@@ -18,6 +18,7 @@ export function registryAuth(reference: string, env: Readonly<Record<string, str
 /** "registry.example.com:5000" of "registry.example.com:5000/tsnet-plugin:1". */
 function registryOf(reference: string): string {
   const [first = "", ...rest] = reference.split("/");
+  if (first === "docker.io" || first === "index.docker.io") return hub;
   return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : hub;
 }
 

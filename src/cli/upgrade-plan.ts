@@ -115,7 +115,10 @@ export async function checkWayBack(
   );
 }
 
-/** Downloads a build. */
+/** What tells one build from another. */
+const layersOf = ({ rootfs }: PluginConfig): string => (rootfs?.diff_ids ?? []).join();
+
+/** Downloads a build. @throws Error if it is no tsnet, or, for the way back, another than what is installed */
 export async function fetchBuild(
   which: keyof typeof fetched,
   reference: string,
@@ -127,6 +130,10 @@ export async function fetchBuild(
   const { Config } = await api.inspect(fetched[which]);
   const lacking = (plugin.Config.Interface.Types ?? []).find((type) => !Config.Interface.Types?.includes(type));
   if (lacking !== undefined) throw new Error(`${reference} is not tsnet: it is no ${lacking}`);
+  if (which === "from" && layersOf(Config) !== layersOf(plugin.Config)) {
+    const why = `${reference} is another build in the registry now than what is installed`;
+    throw new Error(`there would be no way back: ${why}. To upgrade without a way back: --no-way-back`);
+  }
   return { reference, privileges };
 }
 

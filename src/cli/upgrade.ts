@@ -128,6 +128,8 @@ class Upgrade {
       () => fetchBuild("to", reference, plugin, this.#api),
       () => reference,
     );
+    this.#newPermissions = newPrivileges(plugin.Config, to.privileges); // the tag may mean something else by now
+    askForPrivileges(this.#newPermissions, this.#command);
     const from = wayBack
       ? await this.#steps.run(
           "fetch",

@@ -35,8 +35,7 @@ export function makeSysctlsWritable(): void {
   try {
     accessSync(forwarding, constants.W_OK);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EROFS") throw fileError(forwarding, error);
-    remountWritable("/proc/sys");
+    if ((error as NodeJS.ErrnoException).code === "EROFS") remountWritable("/proc/sys");
   }
 }
 

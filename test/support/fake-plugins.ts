@@ -137,6 +137,7 @@ export class FakePlugins {
         Interface: { Types: build.types ?? ["docker.networkdriver/1.0"] },
         Linux: { Capabilities: build.capabilities ?? ["CAP_NET_ADMIN"] },
         Network: { Type: "host" },
+        rootfs: { diff_ids: [build.digest] },
         Mounts: [{ Name: "run", Source: "/run", Settable: null }],
       },
     };

@@ -23,6 +23,16 @@ describe("the settings", () => {
     expect(parseConfig({ TSNET_SCOPE: "", TSNET_MARK: "", PATH: "/bin", HOME: undefined })).to.deep.equal(defaults);
   });
 
+  it("of two sockets are not the same path", () => {
+    const path = "/run/docker/plugins/tsnet.sock";
+    expect(messages({ TSNET_MANAGED_SOCKET: path })).to.deep.equal([
+      `TSNET_SOCKET and TSNET_MANAGED_SOCKET are both ${path}: give each its own`,
+    ]);
+    expect(messages({ TSNET_ADMIN_SOCKET: "/a", TSNET_SOCKET: "/a" })).to.deep.equal([
+      "TSNET_SOCKET and TSNET_ADMIN_SOCKET are both /a: give each its own",
+    ]);
+  });
+
   it("are taken from the environment", () => {
     const environment = {
       TSNET_SOCKET: "/a",

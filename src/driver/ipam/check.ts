@@ -59,6 +59,7 @@ export class IpamCheck {
   #told = new Set<string>();
   #last: Promise<unknown> = Promise.resolve();
   #interval: NodeJS.Timeout | undefined;
+  #isStopped = false;
 
   constructor(needs: IpamCheckNeeds) {
     this.#needs = needs;
@@ -71,6 +72,7 @@ export class IpamCheck {
 
   /** Waits for what runs. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     clearInterval(this.#interval);
     await this.#last;
   }
@@ -145,7 +147,8 @@ export class IpamCheck {
   async #releaseAll(findings: readonly CheckFinding[]): Promise<CheckFinding[]> {
     const released: CheckFinding[] = [];
     for (const finding of findings) {
-      if (!finding.repairable || !(await this.#release(finding))) continue;
+      // what Docker was not asked any more may be a container's
+      if (this.#isStopped || !finding.repairable || !(await this.#release(finding))) continue;
       const { kind, pool, address, text } = finding;
       this.#needs.log.warn({ kind, pool, address }, `gave back what nobody uses: ${address ?? pool}: ${text}`);
       released.push(finding);

@@ -75,6 +75,12 @@ Upgraded. For T Docker's calls had to wait.
     expect(docker.installed.get(name)).to.deep.include({ reference: two, enabled: true });
   });
 
+  it("takes no other build for the way back than what is installed", async () => {
+    docker.registry.set(one, { digest: "sha256:3", does: "works" });
+    expectUnchanged(await tsnet(two), /reg.example\/tsnet:1 is another build in the registry now .*--no-way-back/);
+    expect((await tsnet(`${two} --no-way-back`)).code).to.equal(0);
+  });
+
   it("prints its steps as JSON", async () => {
     const answer = JSON.parse((await tsnet(`${two} --json`)).stdout);
     expect(answer).to.deep.include({ plugin: name, from: one, to: two, result: "upgraded", error: null });
