@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import { defaultBase } from "../../plugin/build.ts";
 import { archive, checksums } from "../../plugin/release.ts";
 import { stage } from "../../plugin/stage.ts";
 import { run } from "../support/commands.ts";
@@ -63,7 +64,7 @@ describe("the page about the managed plugin", () => {
     if (!(await hasNpm())) return this.skip();
     this.timeout(buildTimeoutMs);
     await importBase(host);
-    await host.docker("tag", baseImage, "debian:bookworm-slim");
+    await host.docker("tag", baseImage, defaultBase);
     for (const block of page.get("Build") ?? []) await runHere(host, block, directory);
     await host.docker("plugin", "inspect", pluginName);
     await host.docker("plugin", "rm", pluginName);
