@@ -15,9 +15,12 @@ import { setUp } from "./support/setup.ts";
 const sameWithEachEngine =
   /^(conflicts|crash|faults|install-docs|ipv6-only|isolation|nat|neighbor-docker-user|neighbor-policy|cli-networks|lan-docs|lan-host-access-repair|lan-host-address|lan-parents)\./;
 
-/** Files that look at what the plugin does, and not at how it is started and reached. */
+/**
+ * Files that look at what the plugin does, and not at how it is started and reached. Besides neighbor-docker-user: with the plugin's
+ * newer nft and iptables beside those of Debian 12, that one's `nft -j`, its judge, crashes.
+ */
 const sameWithEachPackaging =
-  /^(cli-networks|conflicts|gateway-modes|install-docs|ipam-(compare|docs|subnets)|ipv6-only|isolation|lan-(compare|docs|duplicates|errors|modes|published)|nat|publish-errors)\./;
+  /^(cli-networks|conflicts|gateway-modes|install-docs|ipam-(compare|docs|subnets)|ipv6-only|isolation|lan-(compare|docs|duplicates|errors|modes|published)|nat|neighbor-docker-user|publish-errors)\./;
 
 /** The part of a version between those that are tested as a whole. */
 const short = /^(network|ports|lan-macvlan|ipam|restart|plugin-registry)\./;
