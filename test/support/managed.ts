@@ -3,7 +3,7 @@
  * kept as long as nothing that it is made of changes.
  */
 import { createHash } from "node:crypto";
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "./commands.ts";
 import { makeDebianRoot } from "./debian-root.ts";
@@ -14,6 +14,7 @@ import { cacheDirectory, newName, removeDirectory } from "./scratch.ts";
 const root = new URL("../..", import.meta.url).pathname;
 
 const buildTimeoutMs = 300_000;
+const keptBuilds = 3;
 const compileTimeoutMs = 60_000;
 
 /** The name of the base image that is made of the machine's own packages, where no public registry can be reached. */
@@ -67,11 +68,17 @@ async function compileModules(host: Host): Promise<void> {
   await host.sh(`rm -r ${host.directory}/docker/plugins/*/propagated-mount/*`);
 }
 
+/** All but the newest: another clone may be using its own. */
+const oldBuilds = (): string[] =>
+  globSync(`${cacheDirectory}/plugin-*`)
+    .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)
+    .slice(keptBuilds);
+
 /** Builds it, unless it is there. @returns where it is */
 export async function makePlugin(): Promise<string> {
   const built = builtPlugin();
   if (existsSync(built)) return built;
-  for (const old of globSync(`${cacheDirectory}/plugin-*`)) removeDirectory(old);
+  for (const old of oldBuilds()) removeDirectory(old);
   console.log(`Building the managed plugin: ${built}`);
   const unfinished = `${cacheDirectory}/${newName()}`;
   mkdirSync(unfinished, { recursive: true });
