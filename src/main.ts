@@ -96,11 +96,11 @@ async function main(): Promise<void> {
   try {
     const sockets = await openSockets(config, opened).catch(async (error) => Promise.reject(await withHolder(error)));
     const cache = process.argv.includes("--compile") ? await import("./compile-cache.ts") : undefined;
-    if (cache?.haveTypes) await cache.fill();
+    if (cache?.haveTypes) await cache.fill().catch(() => {});
     const threads = (await import("./threads.ts")).startThreads(config);
     const { run } = await import("./compose.ts");
     await run(config, sockets, threads);
-    // a managed plugin's processes end with it, and it runs without a cache as well
+    // now that nobody waits for it; a process of its own, which ends with a managed plugin
     if (cache && !cache.haveTypes) await cache.fill().catch(() => {});
   } catch (error) {
     await refuseToStart(error, config, opened);

@@ -2,16 +2,13 @@
 import { readFileSync } from "node:fs";
 import { explain, hasErrno, TsnetError } from "../errors.ts";
 import { kindOf } from "./link-attributes.ts";
-import { ifla } from "./netlink/constants.ts";
+import { ifla, netlinkNetfilter } from "./netlink/constants.ts";
 import { Rtnetlink } from "./netlink/rtnetlink.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { Nft } from "./nft.ts";
 
 /** CAP_NET_ADMIN of include/uapi/linux/capability.h. */
 const netAdmin = 1n << 12n;
-
-/** NETLINK_NETFILTER of include/uapi/linux/netlink.h. */
-const netlinkNetfilter = 12;
 
 /** Each thing that is missing, with what to do about it; none if all is there. */
 export function missingPrerequisites(): TsnetError[] {

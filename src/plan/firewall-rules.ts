@@ -24,8 +24,8 @@
  * A mapping's counter counts its connections, since the nat hooks see first packets only. `traffic4` and `traffic6` count the
  * packets and bytes of container ports, both ways; not those of the host itself, which are not forwarded.
  *
- * What has one value in its key or data is declared by "typeof": nft before 1.0.7 crashes when it lists "type ifname" as nft 1.1 has
- * made it, and the managed plugin's nft is not the host's.
+ * What has one value in its key or data is declared by "typeof": nft 1.0.6 (Debian 12) crashes when it lists "type ifname" as nft 1.1
+ * has made it, and the managed plugin's nft is not the host's.
  */
 
 /** Family and name of our table. */
