@@ -201,6 +201,7 @@ export async function run(config: Config, sockets: Sockets, threads: Threads): P
       sockets.admin.close(),
       driver.docker.stop(),
       driver.ipamCheck.stop(),
+      pluginName.stop(),
     ]);
     await driver.reconciler.stop();
     await driver.flows.idle();

@@ -29,12 +29,12 @@ const short = /^(network|ports|lan-macvlan|ipam|restart|plugin-registry)\./;
 const all: readonly Run[] = [
   { ring: "unit" },
   { ring: "netns" },
-  { ring: "docker", engine: "20.10", packaging: "socket", isWanted: (file) => !file.startsWith("plugin-") },
+  { ring: "docker", engine: "20.10", packaging: "socket" },
   {
     ring: "docker",
     engine: "28.5",
     packaging: "socket",
-    isWanted: (file) => !sameWithEachEngine.test(file) && !file.startsWith("plugin-"),
+    isWanted: (file) => !sameWithEachEngine.test(file),
   },
   { ring: "docker", engine: "20.10", packaging: "managed", isWanted: (file) => !sameWithEachPackaging.test(file) },
   {

@@ -108,6 +108,9 @@ async function runOne(run: Run, way: "alone" | "at once" = "alone"): Promise<Tot
     console.log(`${title}: ${totals.passed} passed, ${totals.failed} failed in ${seconds(startedAt)} s`);
     if (engine !== undefined && run.files === undefined) record(page, `${engine} ${packaging}`, totals.files);
     return totals;
+  } catch (error) {
+    console.error(`${title}:`, error); // the other runs go on to their ends
+    return { ...none, failed: 1 };
   } finally {
     removeDirectory(scratch);
   }
