@@ -144,7 +144,6 @@ describe("tsnet upgrade", () => {
       "fetch",
       "disable",
       "upgrade",
-      "set",
       "enable",
       "check",
     ]);

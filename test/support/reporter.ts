@@ -13,6 +13,8 @@ export interface Count {
 export interface Totals extends Count {
   /** By the name of the file, "network.test.ts". */
   readonly files: Readonly<Record<string, Count>>;
+  /** A line each: the file, the test and its error. */
+  readonly failures: readonly string[];
 }
 
 /** Mocha's usual output; the totals also go, as JSON, to the file that TEST_TSNET_TOTALS names. */
@@ -20,15 +22,19 @@ export default class Reporter extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
     super(runner, options);
     const files: Record<string, Count> = {};
+    const failures: string[] = [];
     const count = (test: Mocha.Runnable, passed: number, failed: number): void => {
       const name = basename(test.file ?? "");
       const before = files[name] ?? { passed: 0, failed: 0 };
       files[name] = { passed: before.passed + passed, failed: before.failed + failed };
     };
     runner.on(Mocha.Runner.constants.EVENT_TEST_PASS, (test) => count(test, 1, 0));
-    runner.on(Mocha.Runner.constants.EVENT_TEST_FAIL, (test) => count(test, 0, 1));
+    runner.on(Mocha.Runner.constants.EVENT_TEST_FAIL, (test, error: Error) => {
+      count(test, 0, 1);
+      failures.push(`${basename(test.file ?? "")}: ${test.fullTitle()}: ${`${error.message}`.split("\n")[0]}`);
+    });
     runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
-      const totals: Totals = { passed: this.stats.passes, failed: this.stats.failures, files };
+      const totals: Totals = { passed: this.stats.passes, failed: this.stats.failures, files, failures };
       if (env["TEST_TSNET_TOTALS"]) writeFileSync(env["TEST_TSNET_TOTALS"], JSON.stringify(totals));
     });
   }

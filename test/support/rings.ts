@@ -91,7 +91,7 @@ export async function runAll(runs: readonly Run[]): Promise<Totals[]> {
 
 /** Runs a ring, or nothing after an interruption. */
 async function runOne(run: Run, way: "alone" | "at once" = "alone"): Promise<Totals> {
-  const none = { passed: 0, failed: 0, files: {} };
+  const none = { passed: 0, failed: 0, files: {}, failures: [] };
   if (interruption.signal.aborted) return none;
   const { ring, engine, packaging = "socket" } = run;
   const isWanted = run.isWanted ?? (() => true);
@@ -107,10 +107,10 @@ async function runOne(run: Run, way: "alone" | "at once" = "alone"): Promise<Tot
     const totals = await runMocha(run, files, scratch, way);
     console.log(`${title}: ${totals.passed} passed, ${totals.failed} failed in ${seconds(startedAt)} s`);
     if (engine !== undefined && run.files === undefined) record(page, `${engine} ${packaging}`, totals.files);
-    return totals;
+    return { ...totals, failures: totals.failures.map((line) => `${title}: ${line}`) };
   } catch (error) {
     console.error(`${title}:`, error); // the other runs go on to their ends
-    return { ...none, failed: 1 };
+    return { ...none, failed: 1, failures: [`${title}: ${error}`] };
   } finally {
     removeDirectory(scratch);
   }
@@ -153,7 +153,7 @@ async function runMocha(run: Run, files: readonly string[], scratch: string, way
   }
   const totals = readTotals(totalsFile);
   // a mocha that ended without a word, or with an error that no test had, is a failure as well
-  return code !== 0 && totals.failed === 0 ? { ...totals, failed: 1 } : totals;
+  return code !== 0 && totals.failed === 0 ? { ...totals, failed: 1, failures: [`mocha ended with ${code}`] } : totals;
 }
 
 /** Comes before mocha's own command line. */
@@ -175,6 +175,6 @@ function readTotals(file: string): Totals {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
   } catch {
-    return { passed: 0, failed: 1, files: {} };
+    return { passed: 0, failed: 1, files: {}, failures: ["mocha has told no totals"] };
   }
 }
