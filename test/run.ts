@@ -7,7 +7,7 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { compare, runMarker, snapshotFiles, snapshotMachine } from "./support/leftovers.ts";
 import { until } from "./support/poll.ts";
 import type { Totals } from "./support/reporter.ts";
-import { interrupt, prepare, type Run, rings, runAll, type Settings } from "./support/rings.ts";
+import { failed, interrupt, prepare, type Run, rings, runAll, type Settings } from "./support/rings.ts";
 import { sweep } from "./support/scratch.ts";
 import { setUp } from "./support/setup.ts";
 
@@ -47,10 +47,8 @@ const all: readonly Run[] = [
 /** Links of a namespace go a moment after its last process. */
 const settleMs = 5_000;
 
-type Result = Omit<Totals, "files">;
-
 /** Runs all, and compares the machine before and after it. */
-async function withoutLeftovers(runs: readonly Run[]): Promise<Result[]> {
+async function withoutLeftovers(runs: readonly Run[]): Promise<Totals[]> {
   await sweep();
   const machine = await snapshotMachine();
   await setUp();
@@ -65,8 +63,8 @@ async function withoutLeftovers(runs: readonly Run[]): Promise<Result[]> {
   });
   const isClean = await clean.catch(() => false);
   console.log(isClean ? "\nNothing is left on the machine." : `\nLeft on the machine:\n${differences.join("\n")}`);
-  const left = { passed: 0, failed: 1, failures: ["something is left on the machine"] };
-  return [...counts, isClean ? { passed: 1, failed: 0, failures: [] } : left];
+  const one: Totals = { passed: 1, failed: 0, files: {}, failures: [] };
+  return [...counts, isClean ? one : failed("something is left on the machine")];
 }
 
 const options = {
@@ -96,10 +94,10 @@ async function main(words: string[]): Promise<boolean> {
   const needsRoot = runs.some(({ ring }) => rings[ring].needsRoot);
   const counts = needsRoot ? await withoutLeftovers(runs) : await runAll(runs);
   const passed = counts.reduce((sum, count) => sum + count.passed, 0);
-  const failed = counts.reduce((sum, count) => sum + count.failed, 0);
-  console.log(["", ...counts.flatMap(({ failures }) => failures)].join("\n"));
-  console.log(`\n${passed} passed, ${failed} failed`);
-  return failed === 0 && passed > 0;
+  const bad = counts.reduce((sum, count) => sum + count.failed, 0);
+  for (const line of counts.flatMap(({ failures }) => failures)) console.log(line);
+  console.log(`\n${passed} passed, ${bad} failed`);
+  return bad === 0 && passed > 0;
 }
 
 process.env[runMarker] = `${process.pid}`;

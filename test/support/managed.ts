@@ -68,11 +68,22 @@ async function compileModules(host: Host): Promise<void> {
   await host.sh(`rm -r ${host.directory}/docker/plugins/*/propagated-mount/*`);
 }
 
-/** All but the newest: another clone may be using its own. */
+/** All but the newest: another clone may be using its own. It may remove some at the same time as well. */
 const oldBuilds = (): string[] =>
   globSync(`${cacheDirectory}/plugin-*`)
-    .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)
+    .toSorted((a, b) => madeMs(b) - madeMs(a))
     .slice(keptBuilds);
+
+const madeMs = (build: string): number => statSync(build, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+/** Another clone may have built the same meanwhile. */
+function keep(unfinished: string, built: string): void {
+  try {
+    renameSync(unfinished, built);
+  } catch (error) {
+    if (!existsSync(built)) throw error;
+  }
+}
 
 /** Builds it, unless it is there. @returns where it is */
 export async function makePlugin(): Promise<string> {
@@ -90,7 +101,7 @@ export async function makePlugin(): Promise<string> {
     await compileModules(host);
     await host.dockerd.stop();
     await run(["cp", "-a", `${host.directory}/docker/plugins`, `${unfinished}/plugins`]);
-    renameSync(unfinished, built);
+    keep(unfinished, built);
   } finally {
     removeDirectory(unfinished);
   }

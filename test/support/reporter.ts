@@ -31,7 +31,8 @@ export default class Reporter extends Mocha.reporters.Spec {
     runner.on(Mocha.Runner.constants.EVENT_TEST_PASS, (test) => count(test, 1, 0));
     runner.on(Mocha.Runner.constants.EVENT_TEST_FAIL, (test, error: Error) => {
       count(test, 0, 1);
-      failures.push(`${basename(test.file ?? "")}: ${test.fullTitle()}: ${`${error.message}`.split("\n")[0]}`);
+      const [reason] = String(error.message).split("\n");
+      failures.push(`${basename(test.file ?? "")}: ${test.fullTitle()}: ${reason}`);
     });
     runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
       const totals: Totals = { passed: this.stats.passes, failed: this.stats.failures, files, failures };

@@ -89,16 +89,20 @@ export async function runAll(runs: readonly Run[]): Promise<Totals[]> {
   return totals;
 }
 
+const nothing: Totals = { passed: 0, failed: 0, files: {}, failures: [] };
+
+/** Of something that failed without a test. */
+export const failed = (what: string): Totals => ({ ...nothing, failed: 1, failures: [what] });
+
 /** Runs a ring, or nothing after an interruption. */
 async function runOne(run: Run, way: "alone" | "at once" = "alone"): Promise<Totals> {
-  const none = { passed: 0, failed: 0, files: {}, failures: [] };
-  if (interruption.signal.aborted) return none;
+  if (interruption.signal.aborted) return nothing;
   const { ring, engine, packaging = "socket" } = run;
   const isWanted = run.isWanted ?? (() => true);
   const isPossible = await possibleFiles(run);
   const all = globSync(`test/${ring}/**/*.test.ts`, { cwd: root });
   const files = run.files ?? all.filter((file) => isWanted(basename(file)) && isPossible(basename(file)));
-  if (files.length === 0) return none;
+  if (files.length === 0) return nothing;
   const title = ring === "docker" ? `docker, ${engine ?? "the machine's own"}, ${packaging}` : ring;
   console.log(way === "alone" ? `\n${title}` : `\n${title}: begins`);
   const startedAt = performance.now();
@@ -110,7 +114,7 @@ async function runOne(run: Run, way: "alone" | "at once" = "alone"): Promise<Tot
     return { ...totals, failures: totals.failures.map((line) => `${title}: ${line}`) };
   } catch (error) {
     console.error(`${title}:`, error); // the other runs go on to their ends
-    return { ...none, failed: 1, failures: [`${title}: ${error}`] };
+    return failed(`${title}: ${error}`);
   } finally {
     removeDirectory(scratch);
   }
@@ -175,6 +179,6 @@ function readTotals(file: string): Totals {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
   } catch {
-    return { passed: 0, failed: 1, files: {}, failures: ["mocha has told no totals"] };
+    return failed("mocha has told no totals");
   }
 }

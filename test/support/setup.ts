@@ -23,7 +23,11 @@ const packageOf: Readonly<Record<string, string>> = {
 };
 
 /** The same, for tests that never run in the root of a newer Docker, which therefore does not have them. */
-const packageOfHost: Readonly<Record<string, string>> = { etcd: "etcd-server", openssl: "openssl" };
+const packageOfHost: Readonly<Record<string, string>> = {
+  etcd: "etcd-server",
+  openssl: "openssl",
+  tcpdump: "tcpdump",
+};
 
 /** Commands that do as well as another. */
 const alternatives: Readonly<Record<string, readonly string[]>> = { tini: ["docker-init"] };
