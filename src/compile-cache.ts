@@ -25,8 +25,13 @@ export const nodeFlags: readonly string[] = [
   "--disable-warning=ExperimentalWarning",
 ];
 
-/** One malloc arena keeps the heaps small. */
-export const nodeEnvironment: NodeJS.ProcessEnv = { NODE_COMPILE_CACHE: cache, MALLOC_ARENA_MAX: "1" };
+/**
+ * One malloc arena keeps the heaps small. Of the pool's threads, four wait for the kernel's events (Watcher and Poller of kernel/), and
+ * those that look up names wait for servers that do not answer: four more are for what is to be done at once.
+ */
+export const nodeEnvironment: NodeJS.ProcessEnv = {
+  ...{ NODE_COMPILE_CACHE: cache, MALLOC_ARENA_MAX: "1", UV_THREADPOOL_SIZE: "8" },
+};
 
 /** Whether Node takes the types out of the modules: without its cache that is most of the time of a start. */
 export const haveTypes = import.meta.filename.endsWith(".ts");

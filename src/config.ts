@@ -1,6 +1,9 @@
 import { explain, TsnetError } from "./errors.ts";
 import { type AddressPools, parseAddressPools } from "./net/address-pools.ts";
 import { parseDuration } from "./net/duration.ts";
+import { type EtcdConfig, etcdContradictions, etcdSettings, readEtcd } from "./settings/etcd.ts";
+import { namespaceDirectory, type OverlayConfig, overlaySettings, readOverlay } from "./settings/overlay.ts";
+import { absolutePath, type Environment, oneOf, optional, type Read, type Setting } from "./settings/setting.ts";
 
 /** The settings of the plugin, from its environment (`docker plugin set`). */
 export interface Config {
@@ -25,25 +28,12 @@ export interface Config {
   readonly orphanGraceMs: number;
   /** The name of this host among those that share etcd; null for one made of its machine-id. */
   readonly hostId: string | null;
-  /** Where hosts share pools; null if they do not. */
+  /** Where network namespaces of overlays are pinned. */
+  readonly namespaceDir: string;
+  readonly overlay: OverlayConfig;
+  /** Where hosts share pools and overlay networks; null if they do not. */
   readonly etcd: EtcdConfig | null;
 }
-
-/** How etcd is reached. */
-export interface EtcdConfig {
-  /** "https://10.0.0.1:2379" */
-  readonly endpoints: readonly string[];
-  /** Paths of PEM files: the CA of etcd's certificates, and our own certificate with its key. */
-  readonly cacert: string | null;
-  readonly cert: string | null;
-  readonly key: string | null;
-  readonly user: string | null;
-  readonly password: string | null;
-  /** Begins all of our keys: "/tsnet/". */
-  readonly prefix: string;
-}
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal"];
 
@@ -62,28 +52,8 @@ const settings = {
   requiresMacAddress: { name: "TSNET_REQUIRES_MAC_ADDRESS", fallback: "false", parse: yesOrNo },
   orphanGrace: { name: "TSNET_ORPHAN_GRACE", fallback: "2m", parse: graceMs },
   hostId: { name: "TSNET_HOST_ID", fallback: "", parse: optional(hostName) },
+  namespaceDir: { name: "TSNET_NETNS_DIR", fallback: "/run/netns", parse: namespaceDirectory },
 } as const;
-
-const etcdSettings = {
-  endpoints: { name: "TSNET_ETCD_ENDPOINTS", fallback: "", parse: optional(etcdUrls), isSecret: true },
-  cacert: { name: "TSNET_ETCD_CACERT", fallback: "", parse: optional(absolutePath) },
-  cert: { name: "TSNET_ETCD_CERT", fallback: "", parse: optional(absolutePath) },
-  key: { name: "TSNET_ETCD_KEY", fallback: "", parse: optional(absolutePath) },
-  user: { name: "TSNET_ETCD_USER", fallback: "", parse: optional(credentials), isSecret: true },
-  prefix: { name: "TSNET_ETCD_PREFIX", fallback: "/tsnet/", parse: keyPrefix },
-} as const;
-
-interface Setting<T> {
-  readonly name: string;
-  /** Taken if it is empty or not set. */
-  readonly fallback: string;
-  /** @throws Error */
-  readonly parse: (text: string) => T;
-  /** Whether its text, which may hold a password, must not be shown. */
-  readonly isSecret?: boolean;
-}
-
-type Read = <T>(setting: Setting<T>) => T;
 
 /**
  * Reads all settings.
@@ -113,9 +83,12 @@ export function parseConfig(environment: Environment): Config {
     requiresMacAddress: read(settings.requiresMacAddress),
     orphanGraceMs: read(settings.orphanGrace),
     hostId: read(settings.hostId),
+    namespaceDir: read(settings.namespaceDir),
+    overlay: readOverlay(read),
     etcd: readEtcd(read),
   };
   errors.push(...unknownSettings(environment), ...sharedPaths(config), ...etcdContradictions(environment, config.etcd));
+  errors.push(...twoControlPlanes(config));
   if (errors.length > 0) throw new AggregateError(errors, "settings");
   return config;
 }
@@ -129,50 +102,21 @@ function sharedPaths({ socket, managedSocket, adminSocket }: Config): TsnetError
   });
 }
 
-function readEtcd(read: Read): EtcdConfig | null {
-  const endpoints = read(etcdSettings.endpoints);
-  const files = { cacert: read(etcdSettings.cacert), cert: read(etcdSettings.cert), key: read(etcdSettings.key) };
-  const { user, password } = read(etcdSettings.user) ?? { user: null, password: null };
-  const prefix = read(etcdSettings.prefix);
-  return endpoints === null ? null : { endpoints, ...files, user, password, prefix };
-}
-
 function unknownSettings(environment: Environment): TsnetError[] {
-  const known = [...Object.values(settings), ...Object.values(etcdSettings)].map(({ name }) => name as string);
+  const known = [settings, overlaySettings, etcdSettings]
+    .flatMap((all) => Object.values<Setting<unknown>>(all))
+    .map(({ name }) => name);
   // of a managed plugin, Docker keeps the settings of the version that was installed first, although a later one has them no more
   return Object.keys(environment)
     .filter((name) => name.startsWith("TSNET_") && environment[name] && !known.includes(name))
     .map((name) => new TsnetError("invalid", `${name} is no setting of tsnet; known: ${known.join(", ")}`));
 }
 
-/** Settings of etcd that are right by themselves, but not together. */
-function etcdContradictions(environment: Environment, etcd: EtcdConfig | null): TsnetError[] {
-  const { endpoints: where, ...others } = etcdSettings;
-  const problems: string[] = [];
-  if (!environment[where.name]) {
-    const given = Object.values(others).filter(({ name }) => environment[name]);
-    for (const { name } of given) problems.push(`${name} is set, but ${where.name} is not: set both or none`);
-  }
-  if (etcd && (etcd.cert === null) !== (etcd.key === null)) {
-    problems.push("TSNET_ETCD_CERT and TSNET_ETCD_KEY: set both or none");
-  }
-  const isPlain = etcd?.endpoints.find((endpoint) => endpoint.startsWith("http:"));
-  const file = etcd && [others.cacert, others.cert, others.key].find(({ name }) => environment[name]);
-  if (isPlain && file) problems.push(`${file.name} is set, but ${where.name} has ${isPlain}: expected https`);
-  return problems.map((problem) => new TsnetError("invalid", problem));
-}
-
-function absolutePath(text: string): string {
-  if (/^\/[^\0]*$/.test(text)) return text;
-  throw new Error("expected an absolute path");
-}
-
-function oneOf<const T extends string>(values: readonly T[]): (text: string) => T {
-  return (text) => {
-    const value = values.find((candidate) => candidate === text);
-    if (value !== undefined) return value;
-    throw new Error(`expected one of ${values.join(", ")}`);
-  };
+/** Who is where is known by etcd, or by nobody. */
+function twoControlPlanes({ etcd, overlay: { peers } }: Config): TsnetError[] {
+  if (etcd === null || peers.length === 0) return [];
+  const what = "TSNET_PEERS and TSNET_ETCD_ENDPOINTS: etcd knows the other hosts; set one of them";
+  return [new TsnetError("invalid", what)];
 }
 
 function markBit(text: string): number {
@@ -180,11 +124,6 @@ function markBit(text: string): number {
   const isOneBit = mark > 0 && mark <= 0x8000_0000 && Number.isInteger(Math.log2(mark));
   if (isOneBit) return mark;
   throw new Error("expected a number with one bit set, such as 0x01000000");
-}
-
-/** What is not given is null. */
-function optional<T>(parse: (text: string) => T): (text: string) => T | null {
-  return (text) => (text === "" ? null : parse(text));
 }
 
 function yesOrNo(text: string): boolean {
@@ -201,31 +140,4 @@ function graceMs(text: string): number {
 function hostName(text: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(text)) return text;
   throw new Error("expected a name: up to 63 letters, digits, dots, hyphens and underscores");
-}
-
-function etcdUrls(text: string): string[] {
-  const urls = text.split(",").map((part) => etcdUrl(part.trim()));
-  const twice = urls.find((url, index) => urls.indexOf(url) !== index);
-  if (twice === undefined) return urls;
-  throw new Error(`${twice} is given twice`);
-}
-
-function etcdUrl(text: string): string {
-  if (text.includes("@")) throw new Error("a user and password belong into TSNET_ETCD_USER");
-  const url = /^https?:\/\/[^/?#\s]+:\d{1,5}\/?$/.test(text) ? URL.parse(text) : null;
-  // .origin leaves out the port that is usual for the scheme
-  if (url) return `${url.protocol}//${url.hostname}:${/(\d+)\/?$/.exec(text)?.[1]}`;
-  throw new Error(`${JSON.stringify(text)}: expected such as https://10.0.0.1:2379, several separated by commas`);
-}
-
-/** As etcdctl's --user. */
-function credentials(text: string): { user: string; password: string } {
-  const colon = text.indexOf(":");
-  if (colon > 0 && colon < text.length - 1) return { user: text.slice(0, colon), password: text.slice(colon + 1) };
-  throw new Error("expected name:password");
-}
-
-function keyPrefix(text: string): string {
-  if (/^(\/[^/\s]+)+\/$/.test(text)) return text;
-  throw new Error("expected a path that begins and ends with a slash, such as /tsnet/");
 }

@@ -15,7 +15,11 @@ export interface Threads {
 /** Begins it; whoever waits for a promise learns what failed. */
 export function startThreads(config: Config): Threads {
   const pluginId = config.managedSocket === null ? null : ownPluginId();
-  const kernel = KernelClient.open({ mark: config.mark, holder: describeInstallation(config, pluginId, process.pid) });
+  const kernel = KernelClient.open({
+    mark: config.mark,
+    namespaceDir: config.namespaceDir,
+    holder: describeInstallation(config, pluginId, process.pid),
+  });
   const store = SqliteStore.open(config.stateDir);
   for (const opening of [kernel, store]) opening.catch(() => {}); // nobody may wait for it yet
   return { kernel, store, pluginId };

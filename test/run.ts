@@ -26,6 +26,7 @@ const short = /^(network|ports|lan-macvlan|ipam|restart|plugin-registry)\./;
 const all: readonly Run[] = [
   { ring: "unit" },
   { ring: "netns" },
+  { ring: "lab" },
   { ring: "docker", engine: "20.10", packaging: "socket" },
   {
     ring: "docker",

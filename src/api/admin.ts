@@ -1,11 +1,14 @@
 /** The admin API: what tsnet does, as JSON, for the owner of the socket. Errors are {"error": TEXT} with a status. */
 import express, { type ErrorRequestHandler, type Express } from "express";
 import type { Log } from "../driver/log.ts";
+import type { HostReports } from "../driver/overlay/host-list.ts";
 import type { Report } from "../driver/report.ts";
 import type { PortProtocol } from "../driver/report-answers.ts";
 import type { ExplainQuery } from "../driver/report-explain.ts";
 import { type ErrorCode, explain, TsnetError } from "../errors.ts";
 import { parseIp } from "../net/cidr.ts";
+import { addDoctorRoutes, type DoctorReports } from "./admin-doctor.ts";
+import { addHostRoutes } from "./admin-hosts.ts";
 import { addIpamRoutes, type IpamReports } from "./admin-ipam.ts";
 import { addLinkRoutes, type LinkReports } from "./admin-links.ts";
 import { sendList } from "./admin-list.ts";
@@ -16,6 +19,8 @@ export interface AdminNeeds {
   readonly report: Pick<Report, "ports" | "firewall" | "explain">;
   readonly links: LinkReports;
   readonly ipam: IpamReports;
+  readonly hosts: HostReports;
+  readonly doctor: DoctorReports;
   /** Resolves when the state is restored; nothing is answered before. */
   readonly ready: Promise<void>;
   readonly log: Log;
@@ -24,9 +29,9 @@ export interface AdminNeeds {
 /**
  * GET /v1/networks and /v1/endpoints?network=ID; GET /v1/ports, /v1/firewall and
  * /v1/firewall/explain?port=8080&protocol=tcp&from=ADDRESS&to=ADDRESS; GET /v1/ipam, /v1/ipam/leases?pool=ID and /v1/ipam/check;
- * POST /v1/ipam/check.
+ * POST /v1/ipam/check; GET /v1/hosts and POST /v1/hosts/remove?host=NAME&force=true; GET /v1/doctor.
  */
-export function createAdminApp({ report, links, ipam, ready, log }: AdminNeeds): Express {
+export function createAdminApp({ report, links, ipam, hosts, doctor, ready, log }: AdminNeeds): Express {
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
@@ -47,8 +52,10 @@ export function createAdminApp({ report, links, ipam, ready, log }: AdminNeeds):
   });
   addLinkRoutes(app, links);
   addIpamRoutes(app, ipam);
+  addHostRoutes(app, hosts);
+  addDoctorRoutes(app, doctor);
   app.use((request) => {
-    const known = `there is GET of ${paths.join(", ")}, and POST of /v1/ipam/check`;
+    const known = `there is GET of ${paths.join(", ")}, and POST of /v1/ipam/check and /v1/hosts/remove`;
     throw new TsnetError("not-found", `${request.method} ${request.path}: ${known}`);
   });
   app.use(reportError(log));
@@ -57,7 +64,7 @@ export function createAdminApp({ report, links, ipam, ready, log }: AdminNeeds):
 
 const paths = [
   ...["/v1/networks", "/v1/endpoints", "/v1/ports", "/v1/firewall", "/v1/firewall/explain"],
-  ...["/v1/ipam", "/v1/ipam/leases", "/v1/ipam/check"],
+  ...["/v1/ipam", "/v1/ipam/leases", "/v1/ipam/check", "/v1/hosts", "/v1/doctor"],
 ];
 
 const protocols: readonly PortProtocol[] = ["tcp", "udp", "sctp"];

@@ -7,8 +7,10 @@ import { helps } from "./help.ts";
 export type Command =
   | { readonly name: "help"; readonly text: string }
   | ({ readonly name: "ports" | "firewall" } & Common)
+  | ({ readonly name: "doctor" } & Common)
   | ({ readonly name: "explain"; readonly query: Readonly<Record<string, string>> } & Common)
   | LinkCommand
+  | HostsCommand
   | IpamCommand
   | UpgradeCommand;
 
@@ -17,6 +19,12 @@ export type LinkCommand =
   | ({ readonly name: "networks" } & Common)
   /** `network`: what the user calls it by; null for all. */
   | ({ readonly name: "endpoints"; readonly network: string | null } & Common);
+
+/** The commands about the hosts that share etcd. */
+export type HostsCommand =
+  | ({ readonly name: "hosts" } & Common)
+  /** `host`: its name or ID. */
+  | ({ readonly name: "hosts remove"; readonly host: string; readonly force: boolean } & Common);
 
 /** The commands about addresses. */
 export type IpamCommand =
@@ -65,6 +73,9 @@ export function parseCommand(words: readonly string[], env: Readonly<Record<stri
   if (first === "firewall") return parseSimple("firewall", words.slice(1), env);
   if (first === "ipam" && second === "show") return parseShow(words.slice(2), env);
   if (first === "ipam" && second === "check") return parseCheck(words.slice(2), env);
+  if (first === "hosts" && second === "remove") return parseHostsRemove(words.slice(2), env);
+  if (first === "hosts") return parseSimple("hosts", words.slice(1), env);
+  if (first === "doctor") return parseSimple("doctor", words.slice(1), env);
   if (first === "ipam") return parseSimple("ipam", words.slice(1), env);
   if (first === "upgrade") return parseUpgrade(words.slice(1), env);
   if (first === "" || first === "--help" || first === "-h" || first === "help")
@@ -75,7 +86,7 @@ export function parseCommand(words: readonly string[], env: Readonly<Record<stri
 type Environment = Readonly<Record<string, string | undefined>>;
 
 function parseSimple(
-  name: "networks" | "ports" | "firewall" | "ipam",
+  name: "networks" | "ports" | "firewall" | "ipam" | "hosts" | "doctor",
   words: readonly string[],
   env: Environment,
 ): Command {
@@ -97,6 +108,17 @@ function parseEndpoints(words: readonly string[], env: Environment): Command {
     throw new UsageError(`${positionals.join(" ")}: expected one network at most, by its name or ID; see --help`);
   }
   return { name: "endpoints", network, ...common(values, env) };
+}
+
+function parseHostsRemove(words: readonly string[], env: Environment): Command {
+  const { values, positionals } = parse(words, { ...commonOptions, force: { type: "boolean" } });
+  if (values["help"]) return { name: "help", text: helps["hosts remove"] };
+  const [host = "", ...rest] = positionals;
+  if (host === "" || rest.length > 0) {
+    const example = "expected one host, by its name or its ID, as tsnet hosts shows them; see --help";
+    throw new UsageError(`${positionals.join(" ")}: ${example}`.replace(/^: /, ""));
+  }
+  return { name: "hosts remove", host, force: values["force"] === true, ...common(values, env) };
 }
 
 function parseShow(words: readonly string[], env: Environment): Command {

@@ -17,6 +17,9 @@ export const helps = {
   ipam                           address pools, and how full they are
   ipam show POOL                 who has which address of a pool, and since when
   ipam check                     addresses that are held by nobody any more; gives them back with --repair
+  hosts                          the hosts that share overlay networks by etcd, and when each was last seen
+  hosts remove HOST              forgets a host that is gone for good, with its endpoints
+  doctor                         how the way to each other host is, and what is wrong with it
   upgrade REFERENCE              puts another version in the managed plugin's place; goes back if it does not work
 
 tsnet COMMAND --help says more.
@@ -84,6 +87,30 @@ Compares what is held with the containers that there are, as tsnet and Docker kn
 is wrong, and 1 if something is, or is left after the repair.
 
   --repair         give back what nobody has any more
+${commonHelp}
+`,
+  hosts: `Usage: tsnet hosts [OPTIONS]
+       tsnet hosts remove HOST [--force] [OPTIONS]
+
+The hosts that have overlay networks, as etcd knows them. A host says every five minutes that it is there, or more often
+if TSNET_HOST_TTL is less than an hour. NETWORKS and ENDPOINTS count its overlay networks and what it has of them.
+
+${commonHelp}
+`,
+  "hosts remove": `Usage: tsnet hosts remove HOST [--force] [OPTIONS]
+
+Removes what etcd has of HOST, by its name or ID: nothing is sent there any more, and others can have its addresses. For
+one that is gone for good, and not to be waited for until TSNET_HOST_TTL is over. One that lives puts everything back.
+
+  --force          although it was seen a moment ago
+${commonHelp}
+`,
+  doctor: `Usage: tsnet doctor [OPTIONS]
+
+Sends probes through the tunnel to each host that has an overlay network of this one. ROUND TRIP is the median, ROUTE MTU
+what the route promises, VERIFIED the biggest packet that has passed, up to what the networks need; LOSS is that of the
+last PROBES. Takes some seconds where a host does not answer. The exit code is 1 if something is wrong.
+
 ${commonHelp}
 `,
   upgrade: `Usage: tsnet upgrade REFERENCE [OPTIONS]

@@ -4,8 +4,10 @@ import type { ExplainAnswer, FirewallAnswer, PortsAnswer } from "../driver/repor
 import { type Command, type IpamCommand, parseCommand, type UpgradeCommand, UsageError } from "./arguments.ts";
 import { askAdmin } from "./client.ts";
 import { dockerNames, noNames } from "./docker-names.ts";
+import { runDoctor } from "./doctor.ts";
 import { formatExplain } from "./explain.ts";
 import { formatFirewall } from "./firewall.ts";
+import { hostsText } from "./hosts.ts";
 import { type Printed, runIpam } from "./ipam-commands.ts";
 import { linksText } from "./link-commands.ts";
 import { listenersOn } from "./listeners.ts";
@@ -19,6 +21,8 @@ async function run(command: Command): Promise<Printed> {
     case "ipam show":
     case "ipam check":
       return await runIpam(command, process.env);
+    case "doctor":
+      return await runDoctor(command);
     case "upgrade":
       // all of it is loaded here: while it runs, the files that it comes from may be replaced
       return await (await import("./upgrade.ts")).runUpgrade(command, process.env, (text) =>
@@ -29,13 +33,16 @@ async function run(command: Command): Promise<Printed> {
   }
 }
 
-async function textOf(command: Exclude<Command, IpamCommand | UpgradeCommand>): Promise<string> {
+async function textOf(command: Exclude<Command, IpamCommand | UpgradeCommand | { name: "doctor" }>): Promise<string> {
   switch (command.name) {
     case "help":
       return command.text;
     case "networks":
     case "endpoints":
       return await linksText(command, process.env);
+    case "hosts":
+    case "hosts remove":
+      return await hostsText(command);
     case "ports": {
       const [answer, names] = await Promise.all([
         askAdmin<PortsAnswer>(command.socket, "/v1/ports"),

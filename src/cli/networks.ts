@@ -23,13 +23,16 @@ const calledAs = ({ id, name }: NamedNetwork): string => name ?? id.slice(0, 12)
 export function formatNetworks(networks: readonly NamedNetwork[]): string {
   const isReached = networks.some(({ hostAccess }) => hostAccess !== null);
   const access = (cell: string): string[] => (isReached ? [cell] : []);
+  const isShared = networks.some(({ vni }) => vni !== null);
+  const vni = (cell: string): string[] => (isShared ? [cell] : []);
   return formatTable(
-    ["NAME", "MODE", "PARENT", "VLAN", "MTU", "SUBNETS", "ENDPOINTS", ...access("HOST ACCESS"), "STATE"],
+    ["NAME", "MODE", "PARENT", "VLAN", ...vni("VNI"), "MTU", "SUBNETS", "ENDPOINTS", ...access("HOST ACCESS"), "STATE"],
     networks.map((network) => [
       calledAs(network),
       formatMode(network),
       network.parent,
       formatVlan(network),
+      ...vni(`${network.vni ?? "-"}`),
       `${network.mtuBytes ?? "-"}`,
       network.subnets.map(({ subnet }) => subnet).join(", "),
       `${network.endpoints}`,
@@ -52,10 +55,11 @@ function formatAccess(access: HostAccessAnswer | null): string {
   return [`${access.link}${state}`, ...access.addresses].join(", ");
 }
 
-/** "up", "bridge missing", "parent eth9 down", "eth9 missing" of what a VLAN is on. */
+/** "up", "bridge missing", "namespace missing", "parent eth9 down", "eth9 missing" of what a VLAN is on, "tsx-… down" in a namespace. */
 function formatState({ mode, parent, state, at }: NamedNetwork): string {
   if (at === null || state === "no carrier") return state;
   if (mode === "bridge") return `bridge ${state}`;
+  if (mode === "overlay") return `${at === parent ? "namespace" : at} ${state}`;
   return `${at === parent ? "parent " : ""}${at} ${state}`;
 }
 

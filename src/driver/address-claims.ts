@@ -1,6 +1,6 @@
 import { TsnetError } from "../errors.ts";
 import { parseHostAddress } from "../net/cidr.ts";
-import type { Endpoint, Network } from "../plan/network.ts";
+import { type Endpoint, isLan, type Network } from "../plan/network.ts";
 import type { State } from "./state.ts";
 
 /** Removes an endpoint that stands in the way if it is as bad as `atLeast`; says whether it did. */
@@ -59,14 +59,14 @@ export class AddressClaims {
   }
 
   #claimsOf(network: Network, { addresses, mac }: Endpoint): Claim[] {
-    const segment = network.mode === "bridge" ? network.id : network.parent.name;
+    const segment = isLan(network) ? network.parent.name : network.id;
     const claims = addresses.map((address) => {
       const { text, family } = parseHostAddress(address).ip;
       const option = family === 4 ? "--ip" : "--ip6";
       const recorded = (): Endpoint | undefined => this.#holderOf(network, address);
       return { key: `${segment} ${text}`, what: `address ${text}`, option, recorded };
     });
-    if (network.mode === "bridge" || mac === null) return claims;
+    if (!isLan(network) || mac === null) return claims;
     const recorded = (): Endpoint | undefined => this.#holderOfMac(network, mac);
     return [...claims, { key: `${segment} ${mac}`, what: `the MAC address ${mac}`, option: "--mac-address", recorded }];
   }

@@ -23,6 +23,13 @@ export function isAmiss(link: ObservedLink, removed: boolean, { state, locks }: 
       );
     case "bridge":
       return network?.mode === "bridge" && (removed || !link.up || link.mac !== network.mac);
+    case "gateway":
+      // without an endpoint here there is none
+      return (
+        network?.mode === "overlay" &&
+        state.endpointsOf(id).length > 0 &&
+        (removed || !link.up || link.mac !== network.mac)
+      );
     case "shim":
     case "dummy":
       return network !== undefined && (removed || !link.up);

@@ -1,8 +1,8 @@
 import { explain } from "../errors.ts";
 import { containerVethName, hostVethName, lanLinkName } from "../net/names.ts";
-import type { Endpoint } from "../plan/network.ts";
+import type { Endpoint, Network } from "../plan/network.ts";
 import type { ObservedLink } from "../plan/observed.ts";
-import { endpointState, lanEndpointState } from "../plan/reconcile.ts";
+import { endpointState, loneEndpointState } from "../plan/reconcile.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
 import type { Log } from "./log.ts";
@@ -79,18 +79,25 @@ export class Collector {
   }
 
   #stateOf(endpoint: Endpoint, hasLink: (name: string) => boolean, sandboxes: ReadonlySet<string>) {
-    return (this.#isLan(endpoint) ? lanEndpointState : endpointState)(endpoint, hasLink, sandboxes);
+    if (this.#modeOf(endpoint) === "bridge") return endpointState(endpoint, hasLink, sandboxes);
+    return loneEndpointState(endpoint, this.#linksOf(endpoint).some(hasLink), sandboxes);
   }
 
   /** The links of an endpoint that may be in the host's namespace. */
   #linksOf(endpoint: Endpoint): string[] {
     const { id } = endpoint;
-    return this.#isLan(endpoint) ? [lanLinkName(id)] : [hostVethName(id), containerVethName(id)];
+    switch (this.#modeOf(endpoint)) {
+      case "bridge":
+        return [hostVethName(id), containerVethName(id)];
+      case "overlay":
+        return [containerVethName(id)];
+      default:
+        return [lanLinkName(id)];
+    }
   }
 
-  #isLan({ network }: Endpoint): boolean {
-    const mode = this.#needs.state.network(network)?.mode;
-    return mode !== undefined && mode !== "bridge";
+  #modeOf({ network }: Endpoint): Network["mode"] {
+    return this.#needs.state.network(network)?.mode ?? "bridge";
   }
 
   async #tryCollect(endpoint: Endpoint, is: "waiting" | "dead"): Promise<void> {

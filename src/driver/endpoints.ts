@@ -1,6 +1,6 @@
 import { during, TsnetError } from "../errors.ts";
 import { type EndpointRequest, planEndpoint } from "../plan/endpoint-request.ts";
-import type { Endpoint, Network } from "../plan/network.ts";
+import { type Endpoint, hasGateway, isLan, type Network } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
 import { planOpenPorts } from "../plan/open-ports.ts";
 import type { PortBinding } from "../plan/ports.ts";
@@ -72,7 +72,7 @@ export class Endpoints {
       const endpoint = this.#known(networkId, id);
       // whoever had the address before must not be answered for by this container
       await this.#needs.flows.settled({ ...endpoint, ports: [] });
-      const openPorts = network.mode === "bridge" ? planOpenPorts(bindings, network) : [];
+      const openPorts = hasGateway(network) ? planOpenPorts(bindings, network) : [];
       await this.#publishing.update(endpoint, { ...endpoint, sandbox, openPorts });
       return this.#needs.modes.of(network).join(network, endpoint);
     });
@@ -93,7 +93,7 @@ export class Endpoints {
   publish(networkId: string, id: string, bindings: readonly PortBinding[], noProxy6To4 = false): Promise<void> {
     return this.#locked(networkId, id, async (network) => {
       const endpoint = this.#known(networkId, id);
-      if (network.mode === "bridge") await this.#publishing.publish(bindings, { endpoint, network, noProxy6To4 });
+      if (!isLan(network)) await this.#publishing.publish(bindings, { endpoint, network, noProxy6To4 });
       else if (bindings.length > 0) this.#warnOfPorts(network, endpoint);
     });
   }

@@ -2,10 +2,13 @@ import type { Element } from "../plan/elements.ts";
 import { wantedElements } from "../plan/firewall.ts";
 import { firewallTable } from "../plan/firewall-script.ts";
 import { dockerBridges, planForward } from "../plan/forward.ts";
+import { hasGateway } from "../plan/network.ts";
 import type { Elements, ObservedForward } from "../plan/observed.ts";
 import { KeptTable } from "./kept-table.ts";
 import type { Kernel } from "./kernel.ts";
+import type { Records } from "./records.ts";
 import type { State } from "./state.ts";
+import { TableMemory } from "./table-memory.ts";
 
 /** Names of Docker's own bridges, by where they are learned. */
 interface DockerLinks {
@@ -21,21 +24,29 @@ export class Firewall {
   readonly #state: State;
   readonly #mark: number;
   readonly #table: KeptTable;
+  /** What goes between hosts without a tunnel, by network ID. */
+  readonly #direct = new Map<string, readonly Element[]>();
   #dockerLinks: DockerLinks = { byName: new Set(), byRule: new Set() };
 
-  constructor(kernel: Kernel, state: State, mark: number) {
+  /** @param records of this host */
+  constructor(kernel: Kernel, state: State, records: Pick<Records, "list" | "commit">, mark: number) {
     this.#kernel = kernel;
     this.#state = state;
     this.#mark = mark;
-    this.#table = new KeptTable(kernel, firewallTable(mark), () => this.#wanted());
+    this.#table = new KeptTable(kernel, firewallTable(mark), () => this.#wanted(), new TableMemory(records));
   }
 
   /**
-   * Puts the whole table in place, and learns how the kernel lists it.
+   * Puts the whole table in place, and learns how the kernel lists it; or takes over that of an earlier process.
    * @param dockerLinks the links with a name of Docker's
+   * @param direct as of setDirect, by network ID
    * @throws TsnetError "kernel" also if somebody else removes the table each time
    */
-  async install(dockerLinks: Iterable<string>): Promise<void> {
+  async install(
+    dockerLinks: Iterable<string>,
+    direct: ReadonlyMap<string, readonly Element[]> = new Map(),
+  ): Promise<void> {
+    for (const [network, elements] of direct) this.#direct.set(network, elements);
     const byRule = this.#bridgesIn(await this.#kernel.observeForward());
     this.#dockerLinks = { byName: new Set(dockerLinks), byRule };
     await this.#table.install();
@@ -71,6 +82,20 @@ export class Firewall {
     return ops.length > 0;
   }
 
+  /**
+   * What goes between hosts without a tunnel, of one network; [] for none.
+   * @param isMore whether what went before goes on
+   */
+  async setDirect(network: string, elements: readonly Element[], isMore = false): Promise<void> {
+    const before = this.#direct.get(network) ?? [];
+    const stays = isMore ? before : [];
+    const all = new Map([...stays, ...elements].map((one) => [one.join(" "), one]));
+    const after = [...all.values()];
+    this.#direct.set(network, after);
+    if (after.length === 0) this.#direct.delete(network);
+    await this.change(before, after);
+  }
+
   /** A link with a name of Docker's came or went. */
   async setDockerLink(name: string, exists: boolean): Promise<void> {
     const others = [...this.#dockerLinks.byName].filter((other) => other !== name);
@@ -96,7 +121,7 @@ export class Firewall {
   #bridgesIn(observed: ObservedForward): Set<string> {
     return dockerBridges(
       observed,
-      new Set([...this.#state.networks()].flatMap((network) => (network.mode === "bridge" ? [network.bridge] : []))),
+      new Set([...this.#state.networks()].flatMap((network) => (hasGateway(network) ? [network.bridge] : []))),
     );
   }
 
@@ -106,6 +131,7 @@ export class Firewall {
       networks: networks.values(),
       endpoints: endpoints.values(),
       dockerLinks: this.#dockerLinkNames(),
+      direct: [...this.#direct.values()].flat(),
     });
   }
 }

@@ -1,5 +1,5 @@
 import { planForwarding } from "../plan/bridge.ts";
-import type { BridgeNetwork } from "../plan/network.ts";
+import type { GatewayNetwork } from "../plan/network.ts";
 import type { Kernel } from "./kernel.ts";
 
 /**
@@ -9,14 +9,14 @@ import type { Kernel } from "./kernel.ts";
 export class Forwarding {
   readonly #kernel: Kernel;
   /** Networks for which it has been turned on, by ID. */
-  readonly #networks = new Map<string, BridgeNetwork>();
+  readonly #networks = new Map<string, GatewayNetwork>();
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
   }
 
   /** Turns it on for a network's families, once. */
-  async ensure(network: BridgeNetwork): Promise<void> {
+  async ensure(network: GatewayNetwork): Promise<void> {
     if (this.#networks.has(network.id)) return;
     await this.#kernel.apply(planForwarding([network]));
     this.#networks.set(network.id, network);

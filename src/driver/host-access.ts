@@ -12,7 +12,7 @@ import {
   shimAddresses,
 } from "../plan/host-access.ts";
 import { hostAccessTable, reachElements, shimElements, wantedHostAccess } from "../plan/host-access-table.ts";
-import type { Endpoint, LanNetwork } from "../plan/network.ts";
+import { type Endpoint, isLan, type LanNetwork } from "../plan/network.ts";
 import type { Elements, Observed } from "../plan/observed.ts";
 import type { Repair, Wanted } from "../plan/reconcile.ts";
 import { planHostAccessRepairs } from "../plan/reconcile-host-access.ts";
@@ -45,7 +45,7 @@ export class HostAccess {
   async install(): Promise<void> {
     const { state } = this.#needs;
     for (const network of state.networks()) {
-      if (network.mode === "bridge" || network.hostAccess === null) continue;
+      if (!isLan(network) || network.hostAccess === null) continue;
       for (const { id } of [network, ...state.endpointsOf(network.id)]) this.#active.add(id);
     }
     if (this.#wantedElements() === null) await this.#table.repair();

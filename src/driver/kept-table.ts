@@ -3,6 +3,7 @@ import { bySet, diffElements, type Element } from "../plan/elements.ts";
 import { elementScript, type NftTable, planTable, removalScript, wholeTableScript } from "../plan/nft-script.ts";
 import type { Elements } from "../plan/observed.ts";
 import type { Kernel } from "./kernel.ts";
+import type { TableMemory } from "./table-memory.ts";
 
 /** How often a table is put in place before somebody who removes it each time is an error. */
 const installAttempts = 3;
@@ -12,14 +13,19 @@ export class KeptTable {
   readonly #kernel: Kernel;
   readonly #table: NftTable;
   readonly #wanted: () => Elements | null;
+  readonly #memory: TableMemory | undefined;
   /** How the kernel lists the table without elements; undefined until it was put in place once. */
   #skeleton: string | undefined;
 
-  /** @param wanted what should be in it as the records are now; null for no table */
-  constructor(kernel: Kernel, table: NftTable, wanted: () => Elements | null) {
+  /**
+   * @param wanted what should be in it as the records are now; null for no table
+   * @param memory by which the table of an earlier process is known again; without it, that is replaced
+   */
+  constructor(kernel: Kernel, table: NftTable, wanted: () => Elements | null, memory?: TableMemory) {
     this.#kernel = kernel;
     this.#table = table;
     this.#wanted = wanted;
+    this.#memory = memory;
   }
 
   /**
@@ -28,10 +34,12 @@ export class KeptTable {
    * @throws TsnetError "kernel" also if somebody else removes the table each time
    */
   async install(): Promise<void> {
+    if (await this.#takeOver()) return;
     for (let attempt = 1; attempt <= installAttempts; attempt++) {
       await this.#run(this.#wholeScript());
       const observed = await this.#kernel.observeFirewall(this.#table.name);
       this.#skeleton = observed?.skeleton;
+      if (observed !== undefined) await this.#memory?.note(this.#table, observed.skeleton);
       // it may be wanted no more by now
       if (observed !== undefined || this.#wanted() === null) return;
     }
@@ -40,6 +48,21 @@ export class KeptTable {
       "kernel",
       `${what}: find out with "nft monitor" which program flushes the ruleset, and stop it`,
     );
+  }
+
+  /**
+   * Goes on with the table of an earlier process, if it is what would be put in place: elements that are in both are there all the time.
+   * In a table that is replaced they are not quite, since nf_tables_commit() in net/netfilter/nf_tables_api.c lets the new rules be
+   * used a moment before sets of intervals have their elements; a packet of no tracked connection is dropped then.
+   * @returns whether there was one
+   */
+  async #takeOver(): Promise<boolean> {
+    if (this.#memory === undefined || this.#skeleton !== undefined) return false;
+    const observed = await this.#kernel.observeFirewall(this.#table.name);
+    if (observed === undefined || !(await this.#memory.isKnown(this.#table, observed.skeleton))) return false;
+    this.#skeleton = observed.skeleton;
+    await this.repair();
+    return true;
   }
 
   /**

@@ -6,9 +6,12 @@ import type {
   ObservedFirewall,
   ObservedForward,
   ObservedLink,
+  ObservedNamespace,
+  ObservedPath,
   ObservedRoutes,
 } from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
+import type { PathAnswer, PathProbes } from "../plan/path-probe.ts";
 
 /** A block of consecutive ports of this host that is held against everybody else (DESIGN.md, D14). */
 export interface HostPort {
@@ -50,10 +53,26 @@ export interface AddressHolder {
 export interface AddressAnnouncement {
   /** The file of the network namespace (SandboxKey of Join); it may not exist yet. */
   readonly sandbox: string;
-  /** Of the link in it that has the addresses. */
+  /** Of the link in it that has the addresses, or of the port of a bridge that leads to it. */
   readonly alias: string;
   /** As above. */
   readonly addresses: readonly string[];
+  /** By which other link of the namespace it is told, and which MAC address has them; if left out, the link tells of itself. */
+  readonly through?: { readonly link: string; readonly mac: string };
+}
+
+/** Who is asked by the short way: plan/direct.ts. */
+export interface WayProbe {
+  readonly namespace: string;
+  /** The port of the bridge that leads to the host's namespace, and the MAC address behind it. */
+  readonly port: string;
+  readonly gatewayMac: string;
+  /** An endpoint of this host. */
+  readonly source: { readonly mac: string; readonly ip: string };
+  /** Addresses of endpoints of other hosts, of the family of the source. */
+  readonly targets: readonly string[];
+  /** How long answers are waited for. */
+  readonly waitMs: number;
 }
 
 /** Something in the kernel changed, and not by us. It only says "look again". */
@@ -62,12 +81,16 @@ export type KernelChange =
   | { readonly what: "link"; readonly removed: boolean; readonly link: ObservedLink }
   /** An address or a route of a bridge or a shim went, or a neighbor of a shim changed; or a link that is followed got or lost an address. */
   | { readonly what: "addresses" }
+  /** Somebody else changed something in a network namespace of ours, which this is the name of. */
+  | { readonly what: "namespace"; readonly name: string }
+  /** The ways to hosts that are followed may be others. */
+  | { readonly what: "paths" }
   /** Somebody else changed an nft table of ours, or it is gone. */
   | { readonly what: "firewall" }
   /** Somebody else changed a chain of iptables that decides whether our packets pass, or names Docker's bridges. */
   | { readonly what: "forward" }
-  /** Events were lost: compare everything. */
-  | { readonly what: "everything" };
+  /** Events were lost: compare everything. `error` says why, if the kernel has not lost them itself. */
+  | { readonly what: "everything"; readonly error?: string };
 
 /** What the use cases need of the kernel. `kernel/` implements it; tests have one in memory. */
 export interface Kernel {
@@ -77,8 +100,8 @@ export interface Kernel {
    */
   apply(ops: readonly Op[]): Promise<void>;
   /**
-   * Links and addresses of the host's namespace, and its unicast routes: those that go out by bridges and shims, or all of them. There may be
-   * 100,000, which would keep the main thread for a tenth of a second: nothing that comes again and again may ask for all.
+   * Links and addresses of the host's namespace, and its unicast routes: those that go out by bridges, shims and gateways of overlay
+   * networks, or all of them. There may be 100,000, which would keep the main thread for a tenth of a second: nothing that comes again and again may ask for all.
    */
   observe(routes?: ObservedRoutes): Promise<Observed>;
   /**
@@ -92,6 +115,48 @@ export interface Kernel {
   observeAddresses(): Promise<readonly ObservedAddress[]>;
   /** One link by name. */
   observeLink(name: string): Promise<ObservedLink | undefined>;
+  /** The way to another host; undefined where there is none. */
+  observePath(address: string): Promise<ObservedPath | undefined>;
+  /**
+   * Sends probes, never in fragments whatever is known of the path, and waits for their answers.
+   * @returns what came of each, in their order
+   * @throws TsnetError "kernel" for want of descriptors, or of the namespace
+   */
+  probePaths(probes: PathProbes): Promise<readonly PathAnswer[]>;
+  /** Whether a VXLAN link of this host can have a VNI with this UDP port, from a tunnel address of this family. */
+  isVniFree(question: { readonly vni: number; readonly port: number; readonly local: string }): Promise<boolean>;
+  /** The names of the network namespaces that are ours. */
+  observeNamespaces(): Promise<readonly string[]>;
+  /** One of them; null for one that is gone. */
+  observeNamespace(name: string): Promise<ObservedNamespace | null>;
+  /**
+   * Compares the forwarding entries and neighbors in a namespace with what it was told to have, and mends them.
+   * @param isComplete whether it was told of all: then what it was not told of goes
+   * @returns what was wrong, in words
+   */
+  repairEntries(name: string, isComplete: boolean): Promise<readonly string[]>;
+  /**
+   * Compares the tables and the routes of what goes the short way with what was asked for, and mends them: plan/direct.ts.
+   * @param names of the namespaces
+   * @param isComplete whether all was asked for that there is to be in the tables: then the rest goes
+   * @param hasAllRoutes the same of the routes, if it is not the same
+   * @returns what was wrong, in words
+   */
+  repairDirect(names: readonly string[], isComplete: boolean, hasAllRoutes?: boolean): Promise<readonly string[]>;
+  /**
+   * Asks endpoints of other hosts by echo requests that take the way of packets of containers of this host, if these went the short
+   * way: routes are to be there before.
+   * @returns those that have answered, by whichever way
+   * @throws TsnetError "kernel" for want of descriptors, of the namespace or of the port
+   */
+  probeWays(probe: WayProbe): Promise<readonly string[]>;
+  /**
+   * From now on, "paths" is told when the ways to these hosts may be others, or somebody else has changed the routing table of
+   * plan/direct.ts. The hosts given last count; with none, nothing is told.
+   * @param hosts their tunnel addresses
+   * @param links the names of those that the ways lead out by
+   */
+  followPaths(hosts: readonly string[], links: readonly string[]): Promise<void>;
   /** One of our nft tables; undefined if it does not exist. */
   observeFirewall(table: TableName): Promise<ObservedFirewall | undefined>;
   observeForward(): Promise<ObservedForward>;

@@ -2,7 +2,7 @@ import { hasErrno, TsnetError } from "../errors.ts";
 import { parseHostAddress } from "../net/cidr.ts";
 import { lanLinkName, linkAlias } from "../net/names.ts";
 import { planProbe } from "../plan/lan.ts";
-import { type Endpoint, isLayer2, type LanNetwork } from "../plan/network.ts";
+import { type Endpoint, isLan, isLayer2, type LanNetwork } from "../plan/network.ts";
 import type { AddressHolder, AddressProbe, Kernel } from "./kernel.ts";
 import type { Log } from "./log.ts";
 import type { State } from "./state.ts";
@@ -27,7 +27,7 @@ export class LanAddresses {
    * @throws TsnetError "conflict" that names the holder
    */
   async refuseTaken(network: LanNetwork, endpoint: Endpoint): Promise<void> {
-    const beside = this.#needs.state.networksBeside(network).filter((one) => one.mode !== "bridge");
+    const beside = this.#needs.state.networksBeside(network).filter(isLan);
     const ips = ipsOf(endpoint);
     for (const { id, hostAccess } of beside) {
       const taken = ips.find((ip) => hostAccess?.addresses.includes(ip));

@@ -2,7 +2,7 @@ import { hasErrno } from "../errors.ts";
 import { lanLinkName } from "../net/names.ts";
 import { planLanLink, planLanLinkRemoval, planParent, planParentRemoval } from "../plan/lan.ts";
 import { planLanRoutes } from "../plan/lan-routes.ts";
-import type { Endpoint, LanNetwork, Network } from "../plan/network.ts";
+import { type Endpoint, isLan, type LanNetwork, type Network } from "../plan/network.ts";
 import type { HostAccess } from "./host-access.ts";
 import { isProbed, LanAddresses } from "./lan-addresses.ts";
 import { LanParents, type LanParentsNeeds } from "./lan-parents.ts";
@@ -111,11 +111,7 @@ export class LanMode implements Mode<LanNetwork> {
   #isShared({ id, parent }: LanNetwork): boolean {
     const { state } = this.#needs;
     return [...state.networks()].some(
-      (other) =>
-        other.mode !== "bridge" &&
-        other.id !== id &&
-        other.parent.name === parent.name &&
-        !state.removing.has(other.id),
+      (other) => isLan(other) && other.id !== id && other.parent.name === parent.name && !state.removing.has(other.id),
     );
   }
 }

@@ -2,10 +2,11 @@ import { during, explain, TsnetError } from "../errors.ts";
 import { parseHostAddress } from "../net/cidr.ts";
 import { parseLanOptions } from "../plan/lan-options.ts";
 import { modeOf } from "../plan/mode-options.ts";
-import type { Network } from "../plan/network.ts";
+import { isLan, type Network } from "../plan/network.ts";
 import { difference, type NetworkRequest, planNetwork, type RequestedSubnet } from "../plan/network-request.ts";
 import { refuseIsolated } from "../plan/option-conflicts.ts";
 import { parseBridgeOptions } from "../plan/options.ts";
+import { parseOverlayOptions } from "../plan/overlay-options.ts";
 import { auxiliaryIp } from "../plan/subnet-request.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { AttachedSubnet } from "./ipam/backend.ts";
@@ -49,22 +50,28 @@ export class Networks {
    */
   create(request: NetworkRequest, overdue?: AbortSignal): Promise<void> {
     const { locks, log } = this.#needs;
-    return locks.exclusive(request.id, () =>
+    return locks.exclusive(request.id, async () => {
+      const { network, ignored } = planNetwork(request);
+      if (ignored.length > 0)
+        log.warn({ network: network.id, options: ignored }, "options of Docker's that tsnet ignores");
+      const subnets = [...request.ipv4, ...request.ipv6].map(attachedSubnet);
+      overdue?.throwIfAborted();
+      const agreed = await this.#agree(network);
       // Two networks at once must not both find the same subnet free.
-      locks.exclusive("networks", async () => {
-        const { network, ignored } = planNetwork(request);
-        if (ignored.length > 0)
-          log.warn({ network: network.id, options: ignored }, "options of Docker's that tsnet ignores");
-        const subnets = [...request.ipv4, ...request.ipv6].map(attachedSubnet);
-        overdue?.throwIfAborted();
-        await this.#create(network, subnets, overdue);
-      }),
-    );
+      await locks.exclusive("networks", () => this.#create(agreed, subnets, overdue));
+    });
+  }
+
+  /** Of one that is known nobody is asked again. */
+  async #agree(asked: Network): Promise<Network> {
+    const { state, modes } = this.#needs;
+    if (state.removing.has(asked.id)) await this.#removeInTurn(asked.id);
+    if (state.network(asked.id) !== undefined) return asked;
+    return (await modes.of(asked).agree?.(asked, state.networks())) ?? asked;
   }
 
   async #create(asked: Network, subnets: readonly AttachedSubnet[], overdue: AbortSignal | undefined): Promise<void> {
     const { state, modes } = this.#needs;
-    if (state.removing.has(asked.id)) await this.#removeIfKnown(asked.id);
     const known = state.network(asked.id);
     const mode = modes.of(asked);
     if (known !== undefined) {
@@ -76,6 +83,7 @@ export class Networks {
     const network = await mode.checkNetwork(asked, state.networks());
     await withRollback(async (undo) => {
       undo(() => this.#remove(network));
+      overdue?.throwIfAborted();
       await state.saveNetwork(network);
       await this.#ensure(network, subnets);
       overdue?.throwIfAborted();
@@ -89,7 +97,7 @@ export class Networks {
     await during(`create network ${network.id}`, async () => {
       await modes.of(network).ensureNetwork(network);
       await attach(network.id, subnets);
-      if (network.mode !== "bridge") await hold(network.id, network.hostAccess?.addresses ?? []);
+      if (isLan(network)) await hold(network.id, network.hostAccess?.addresses ?? []);
     });
   }
 
@@ -101,6 +109,10 @@ export class Networks {
    */
   checkGateways({ options, internal }: Pick<NetworkRequest, "options" | "internal">): GatewayCheck {
     const mode = modeOf(options);
+    if (mode === "overlay") {
+      parseOverlayOptions(options);
+      return { SkipIPv4: internal, SkipIPv6: internal };
+    }
     if (mode !== "bridge") {
       parseLanOptions(mode, options);
       return { SkipIPv4: true, SkipIPv6: true };
@@ -140,12 +152,15 @@ export class Networks {
 
   /** Removes a network and what is left of its endpoints. One that is unknown is success: the goal is reached. */
   delete(id: string): Promise<void> {
+    return this.#needs.locks.exclusive(id, () => this.#removeInTurn(id));
+  }
+
+  #removeInTurn(id: string): Promise<void> {
     const { locks, state } = this.#needs;
-    return locks.exclusive(id, () => {
-      const remove = (): Promise<void> => this.#removeIfKnown(id);
-      // Its parent may go with it, which a network that is being made must not count on.
-      return state.network(id)?.mode === "bridge" ? remove() : locks.exclusive("networks", remove);
-    });
+    const remove = (): Promise<void> => this.#removeIfKnown(id);
+    // Its parent may go with it, which a network that is being made must not count on.
+    const network = state.network(id);
+    return network === undefined || isLan(network) ? locks.exclusive("networks", remove) : remove();
   }
 
   async #removeIfKnown(id: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { linkAlias, parseLinkAlias } from "../net/names.ts";
+import { isLan } from "../plan/network.ts";
 import type { Observed, ObservedLink } from "../plan/observed.ts";
 import { followedLinks, hasParent, linksByName, type Restoration, type SandboxLinks } from "../plan/reconcile-lan.ts";
 import type { Kernel } from "./kernel.ts";
@@ -66,8 +67,8 @@ export class ParentWatch {
     const { state, kernel } = this.#needs;
     const paths = new Set<string>();
     for (const { sandbox, network } of state.endpoints()) {
-      const mode = state.network(network)?.mode;
-      if (sandbox !== null && mode !== undefined && mode !== "bridge") paths.add(sandbox);
+      const on = state.network(network);
+      if (sandbox !== null && on !== undefined && isLan(on)) paths.add(sandbox);
     }
     const all = [...paths];
     const found = new Map<string, readonly ObservedLink[] | null>();
@@ -128,7 +129,7 @@ export class ParentWatch {
     const links = this.#followedOf(observed);
     this.#seen = links;
     for (const network of state.networks()) {
-      if (network.mode === "bridge" || !network.ready) continue;
+      if (!isLan(network) || !network.ready) continue;
       const { id, parent } = network;
       if (this.#cutOff.has(id) || hasParent(network, links)) continue;
       this.#cutOff.set(id, { links: 0 });
@@ -148,9 +149,9 @@ export class ParentWatch {
     const links = this.#followedOf(observed);
     for (const [id, { links: count }] of this.#cutOff) {
       const network = state.network(id);
-      if (network !== undefined && network.mode !== "bridge" && !hasParent(network, links)) continue;
+      if (network !== undefined && isLan(network) && !hasParent(network, links)) continue;
       this.#cutOff.delete(id);
-      if (network === undefined || network.mode === "bridge") continue;
+      if (network === undefined || !isLan(network)) continue;
       const { name } = network.parent;
       log.info(
         { network: id, parent: name, links: count },

@@ -23,9 +23,12 @@ export const textFor = (parse: (text: string) => unknown) =>
 export function parseRecord<T>(kind: RecordKind, id: string, shape: z.ZodType<T>, value: unknown): T {
   const { success, data, error } = shape.safeParse(value);
   if (success) return data;
-  const issues = error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-  throw badRecord(kind, id, `cannot be understood: ${issues.join("; ")}`);
+  throw badRecord(kind, id, `cannot be understood: ${explainShape(error)}`);
 }
+
+/** "hosts.4f2a: expected string; name: expected string" */
+export const explainShape = ({ issues }: z.ZodError): string =>
+  issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ");
 
 /** The error of a record that must not be acted on. */
 export const badRecord = (kind: RecordKind, id: string, problem: string, cause?: unknown): TsnetError =>

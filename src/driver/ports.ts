@@ -1,5 +1,5 @@
 import type { TsnetError } from "../errors.ts";
-import type { BridgeNetwork, Endpoint, PortMapping } from "../plan/network.ts";
+import type { Endpoint, GatewayNetwork, PortMapping } from "../plan/network.ts";
 import { type PortBinding, type PortOwner, planPorts, serving, type WantedPorts } from "../plan/ports.ts";
 import { HeldPorts } from "./held-ports.ts";
 import type { HostPort, Kernel } from "./kernel.ts";
@@ -10,7 +10,7 @@ import { type Piece, RestoredPorts } from "./restored-ports.ts";
 /** Whose ports they are. */
 export interface Publisher {
   readonly endpoint: Pick<Endpoint, "addresses">;
-  readonly network: BridgeNetwork;
+  readonly network: GatewayNetwork;
 }
 
 /** Who asks for ports. */

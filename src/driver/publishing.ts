@@ -1,7 +1,7 @@
 import { hasErrno, TsnetError } from "../errors.ts";
 import type { Element } from "../plan/elements.ts";
 import { multihomedElements, openElements, portElements } from "../plan/firewall.ts";
-import type { Endpoint, PortMapping } from "../plan/network.ts";
+import { type Endpoint, isLan, type PortMapping } from "../plan/network.ts";
 import { difference } from "../plan/network-request.ts";
 import { type PortBinding, type PortSearch, satisfies, type WantedPorts } from "../plan/ports.ts";
 import type { Collect } from "./address-claims.ts";
@@ -125,7 +125,7 @@ export class Publishing {
       .endpointsIn((as ?? endpoint).sandbox ?? endpoint.sandbox)
       .filter(({ id }) => id !== endpoint.id);
     const all = as === undefined ? others : [...others, as];
-    if (as === undefined || network?.mode !== "bridge") return multihomedElements(all);
+    if (as === undefined || network === undefined || isLan(network)) return multihomedElements(all);
     return [...multihomedElements(all), ...portElements(as, network), ...openElements(as, network)];
   }
 

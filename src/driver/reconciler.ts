@@ -1,8 +1,8 @@
 import { explain } from "../errors.ts";
 import { isDockerLink, parseLinkAlias } from "../net/names.ts";
-import type { BridgeNetwork, Endpoint } from "../plan/network.ts";
+import { type Endpoint, type GatewayNetwork, hasGateway } from "../plan/network.ts";
 import type { Observed, ObservedLink } from "../plan/observed.ts";
-import { dockerLinks, planReconcile, type Repair, removedGroup } from "../plan/reconcile.ts";
+import { dockerLinks, planReconcile, removedGroup } from "../plan/reconcile.ts";
 import { planLanReconcile, type SandboxLinks } from "../plan/reconcile-lan.ts";
 import { isAmiss } from "./amiss.ts";
 import type { Announcements } from "./announcements.ts";
@@ -14,9 +14,12 @@ import type { Kernel, KernelChange } from "./kernel.ts";
 import type { Locks } from "./locks.ts";
 import type { Log } from "./log.ts";
 import type { Networks } from "./networks.ts";
+import type { Overlays } from "./overlay/overlays.ts";
 import type { ParentWatch } from "./parent-watch.ts";
 import type { Ports } from "./ports.ts";
+import { everything, namespacesOf, type Part, partsOf } from "./reconciler-parts.ts";
 import type { Removals } from "./removals.ts";
+import { type RepairCount, Repairs } from "./repairs.ts";
 import type { State } from "./state.ts";
 
 /** How long changes are gathered before something is done about them. */
@@ -38,31 +41,11 @@ export interface ReconcilerNeeds {
   readonly hostAccess: HostAccess;
   readonly parents: ParentWatch;
   readonly announcements: Announcements;
+  readonly overlays: Overlays;
   readonly removals: Removals;
   readonly locks: Locks;
   readonly log: Log;
 }
-
-/** What repairs are counted by. */
-type RepairKind = Repair["kind"] | "firewall" | "forward" | "removals" | "ports";
-
-/** How often something of a kind was repaired since the start, and when last: milliseconds since 1970. */
-export interface RepairCount {
-  readonly count: number;
-  readonly lastAt: number;
-}
-
-/** "sandboxes": the links that containers have on parents. */
-type Part = "links" | "sandboxes" | "firewall" | "forward" | "endpoints";
-const everything: readonly Part[] = ["links", "sandboxes", "firewall", "forward", "endpoints"];
-
-/** What has to be compared after a change. */
-const partsOf: Readonly<Record<Exclude<KernelChange["what"], "link">, readonly Part[]>> = {
-  addresses: ["links"],
-  firewall: ["firewall"],
-  forward: ["forward"],
-  everything,
-};
 
 /** Compares wanted with observed when the kernel reports a change, and regularly, and repairs what differs. */
 export class Reconciler {
@@ -72,10 +55,11 @@ export class Reconciler {
   #interval: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #isStopped = false;
-  readonly #repairs = new Map<RepairKind, RepairCount>();
+  readonly #repairs: Repairs;
 
   constructor(needs: ReconcilerNeeds) {
     this.#needs = needs;
+    this.#repairs = new Repairs(needs.log);
   }
 
   /** Reads the records and makes the kernel agree with them; once, at the start. What the kernel reports meanwhile waits. */
@@ -89,37 +73,38 @@ export class Reconciler {
   }
 
   async #restore(): Promise<void> {
-    const { state, kernel, firewall, hostAccess, parents, ports, networks, removals, log } = this.#needs;
+    const { state, kernel, firewall, hostAccess, parents, ports, networks, overlays, removals, log } = this.#needs;
     kernel.watch((change) => this.#onChange(change));
     await removals.flush();
     await state.restore();
     await parents.follow();
     const { links } = await kernel.observe();
-    await firewall.install(dockerLinks(links));
+    await firewall.install(dockerLinks(links), await overlays.takeOverDirect());
     await hostAccess.install();
     const lost = await ports.restore(this.#published());
     for (const error of lost) log.error({ error: explain(error) }, "a published port could not be held again");
     await networks.removeUnready();
+    await overlays.removeLeftovers();
     await this.#run(new Set(["links", "sandboxes", "endpoints"]), true);
+    await overlays.restore();
     // What died with the host is swept by now: containers that are left have been running all the time.
     const inUse = new Set([...state.endpoints()].map((endpoint) => endpoint.network));
     for (const network of state.networks()) {
-      if (network.mode === "bridge" && inUse.has(network.id)) await this.#needs.forwarding.ensure(network);
+      if (hasGateway(network) && inUse.has(network.id)) await this.#needs.forwarding.ensure(network);
     }
     this.#interval = setInterval(() => this.#schedule(everything), intervalMs);
   }
 
-  *#published(): Generator<{ readonly endpoint: Endpoint; readonly network: BridgeNetwork }> {
-    const { state } = this.#needs;
-    for (const endpoint of state.endpoints()) {
-      const network = state.network(endpoint.network);
-      if (network?.mode === "bridge" && endpoint.ports.length > 0) yield { endpoint, network };
+  *#published(): Generator<{ readonly endpoint: Endpoint; readonly network: GatewayNetwork }> {
+    for (const endpoint of this.#needs.state.endpoints()) {
+      const network = this.#needs.state.network(endpoint.network);
+      if (network !== undefined && hasGateway(network) && endpoint.ports.length > 0) yield { endpoint, network };
     }
   }
 
   /** What had to be repaired since the start, by kind. */
   repairs(): Readonly<Record<string, RepairCount>> {
-    return Object.fromEntries(this.#repairs);
+    return this.#repairs.byKind();
   }
 
   /** Compares everything, now. */
@@ -137,23 +122,23 @@ export class Reconciler {
   }
 
   #onChange(change: KernelChange): void {
+    if ("error" in change) this.#needs.log.error({ error: change.error }, "changes in the kernel could not be read");
     if (change.what === "link") this.#onLink(change.link, change.removed);
-    else this.#schedule(partsOf[change.what]);
+    else this.#schedule(partsOf(change));
   }
 
-  /** Only what is not as it should be counts: most reports are the echo of our own work, or of a container's end. */
+  /** Only what is amiss counts: most reports are the echo of our own work, or of a container's end. A gateway may go with its network. */
   #onLink(link: ObservedLink, removed: boolean): void {
     if (link.group === removedGroup) return;
     if (link.kind === "bridge" && isDockerLink(link.name)) {
-      const done = this.#needs.firewall.setDockerLink(link.name, !removed);
-      done.catch((error: unknown) =>
-        this.#needs.log.error({ error: explain(error) }, "the firewall could not be changed"),
-      );
+      const change = () => this.#needs.firewall.setDockerLink(link.name, !removed).then(() => false);
+      void this.#repairs.attempt("firewall", "Docker's bridges", change);
     }
     if (this.#needs.parents.isAmiss(link, removed)) this.#schedule(["links", "sandboxes"]);
-    if (isAmiss(link, removed, this.#needs)) this.#schedule(["links"]);
     const owner = parseLinkAlias(link.alias);
-    if (removed && owner?.role === "lan") this.#needs.announcements.announce(owner.id);
+    if (isAmiss(link, removed, this.#needs))
+      this.#schedule(owner?.role === "gateway" ? ["overlays", "links"] : ["links"]);
+    if (removed && (owner?.role === "lan" || owner?.role === "peer")) this.#needs.announcements.announce(owner.id);
   }
 
   #schedule(parts: Iterable<Part>): void {
@@ -183,68 +168,76 @@ export class Reconciler {
   async #run(parts: ReadonlySet<Part>, isStart = false): Promise<void> {
     const { firewall, hostAccess } = this.#needs;
     if (parts.has("firewall")) {
-      await this.#attempt("firewall", "the nft table", () => firewall.repair());
-      await this.#attempt("firewall", "the nft table of host access", () => hostAccess.repairTable());
+      await this.#repairs.attempt("firewall", "the nft table", () => firewall.repair());
+      await this.#repairs.attempt("firewall", "the nft table of host access", () => hostAccess.repairTable());
     }
-    if (parts.has("forward")) await this.#attempt("forward", "the rule in FORWARD", () => firewall.repairForward());
+    if (parts.has("forward"))
+      await this.#repairs.attempt("forward", "the rule in FORWARD", () => firewall.repairForward());
     if (parts.has("endpoints")) await this.#finishRemovals();
+    await this.#compareOverlays(parts);
     if (!parts.has("links") && !parts.has("endpoints")) return;
-    await this.#attempt("forward", "forwarding", () => this.#needs.forwarding.repair().then(() => false));
-    await this.#attempt("links", "links", () => this.#compareLinks(parts, isStart).then(() => false));
+    await this.#repairs.attempt("forward", "forwarding", () => this.#needs.forwarding.repair().then(() => false));
+    await this.#repairs.attempt("links", "links", () => this.#compareLinks(parts, isStart).then(() => false));
   }
 
   async #compareLinks(parts: ReadonlySet<Part>, isStart: boolean): Promise<void> {
     const { firewall, parents, collector } = this.#needs;
+    const recorded = this.#needs.state.ids();
     const { observed, sandboxes } = await parents.look(parts.has("sandboxes"));
     // An event may have been lost; one that is on its way tells of what came after this observation.
-    const known = this.#attempt("firewall", "Docker's bridges", () =>
+    const known = this.#repairs.attempt("firewall", "Docker's bridges", () =>
       firewall.setDockerLinks(dockerLinks(observed.links)).then(() => false),
     );
-    await this.#repairLinks(observed, sandboxes);
+    await this.#repairLinks(observed, sandboxes, recorded);
     await known;
     if (parts.has("endpoints")) await collector.sweep(observed.links, isStart);
+  }
+
+  async #compareOverlays(parts: ReadonlySet<Part>): Promise<void> {
+    const names = parts.has("overlays") ? undefined : namespacesOf(parts);
+    if (names?.size === 0) return;
+    await this.#repairs.attempt("overlays", "overlay networks", async () => {
+      for (const reason of await this.#needs.overlays.repair(names)) {
+        this.#repairs.count("overlays", reason);
+        this.#needs.removals.schedule();
+      }
+      return false;
+    });
   }
 
   async #finishRemovals(): Promise<void> {
     const { networks, ports } = this.#needs;
     for (const id of networks.unfinishedRemovals()) {
-      await this.#attempt("removals", `the removal of ${id}`, () => networks.finishRemoval(id).then(() => true));
+      await this.#repairs.attempt("removals", `the removal of ${id}`, () =>
+        networks.finishRemoval(id).then(() => true),
+      );
     }
-    await this.#attempt("ports", "published ports that were not held", () => ports.repair());
+    await this.#repairs.attempt("ports", "published ports that were not held", () => ports.repair());
   }
 
   /** The plan is handed over in the turn in which the records are read: see plan/reconcile.ts. */
-  async #repairLinks(observed: Observed, sandboxes: SandboxLinks): Promise<void> {
-    const { state, kernel, hostAccess, parents, announcements, removals, locks } = this.#needs;
+  async #repairLinks(observed: Observed, sandboxes: SandboxLinks, recorded: ReadonlySet<string>): Promise<void> {
+    const { state, kernel, hostAccess, overlays, parents, announcements, removals, locks } = this.#needs;
     const wanted = state.wanted();
     const lan = planLanReconcile(wanted, observed, sandboxes, parents.namesInside());
     parents.noteLosses(observed);
     const access = hostAccess.planRepairs(wanted, observed);
-    const repairs = [...planReconcile(wanted, observed), ...lan.repairs, ...access];
+    const repairs = [
+      ...planReconcile(wanted, observed, (id) => recorded.has(id)),
+      ...[...lan.repairs, ...access, ...overlays.planRepairs(observed)],
+    ];
     const done = repairs.map(({ kind, reason, ops }) =>
-      this.#attempt(kind, reason, () => kernel.apply(ops).then(() => true)),
+      this.#repairs.attempt(kind, reason, () => kernel.apply(ops).then(() => true)),
     );
     if (repairs.length > 0 || observed.links.some(({ group }) => group === removedGroup)) removals.schedule();
     await Promise.all(done);
     for (const one of lan.restorations) {
-      await this.#attempt(one.kind, one.reason, async () => {
+      await this.#repairs.attempt(one.kind, one.reason, async () => {
         const isBack = await locks.exclusive(one.endpoint.id, () => parents.restore(one));
         if (isBack) announcements.announce(one.endpoint.id);
         return isBack;
       });
     }
     parents.noteReturns(observed);
-  }
-
-  async #attempt(kind: RepairKind, what: string, work: () => Promise<boolean>): Promise<void> {
-    const { log } = this.#needs;
-    try {
-      if (!(await work())) return;
-      const count = (this.#repairs.get(kind)?.count ?? 0) + 1;
-      this.#repairs.set(kind, { count, lastAt: Date.now() });
-      log.warn({ kind, count }, `repaired: ${what}`);
-    } catch (error) {
-      log.error({ error: explain(error) }, `could not be repaired: ${what}`);
-    }
   }
 }

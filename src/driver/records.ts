@@ -1,5 +1,17 @@
 /** The kinds of records. */
-export type RecordKind = "network" | "endpoint" | "pool" | "lease" | "space" | "owed" | "host";
+export type RecordKind =
+  | "network"
+  | "endpoint"
+  | "pool"
+  | "lease"
+  | "space"
+  | "owed"
+  | "host"
+  | "overlay"
+  | "place"
+  | "vtep"
+  | "cluster"
+  | "table";
 
 /** One change of a commit. */
 export type RecordChange =

@@ -2,7 +2,7 @@
 import type { Ip } from "../net/cidr.ts";
 import { networkElements, openElements } from "../plan/firewall.ts";
 import { table } from "../plan/firewall-rules.ts";
-import type { BridgeNetwork, Endpoint, OpenPort } from "../plan/network.ts";
+import type { Endpoint, GatewayNetwork, OpenPort } from "../plan/network.ts";
 import type { Explanation, Step } from "./report-answers.ts";
 import { explainForward } from "./report-forward.ts";
 import type { ExplainFacts } from "./report-origin.ts";
@@ -21,7 +21,7 @@ interface Decision {
 export function explainContainerPort(
   question: Question,
   endpoint: Endpoint,
-  network: BridgeNetwork,
+  network: GatewayNetwork,
   facts: ExplainFacts,
 ): Explanation {
   const { origin, to, port } = question;
@@ -43,7 +43,7 @@ export function explainContainerPort(
 }
 
 /** The chain `ours`, from `between` on. */
-function decide({ origin, to, protocol, port }: Question, { openPorts }: Endpoint, network: BridgeNetwork): Decision {
+function decide({ origin, to, protocol, port }: Question, { openPorts }: Endpoint, network: GatewayNetwork): Decision {
   const at = (object: string): string => `${table}, ${object}`;
   const drop = (object: string, text: string): Decision => ({
     step: { at: at(object), text },

@@ -12,6 +12,8 @@ export type SandboxLinks = ReadonlyMap<string, readonly ObservedLink[]>;
 export interface EndpointFacts {
   readonly links: HostLinks;
   readonly sandboxes: SandboxLinks;
+  /** The links in the namespace of an overlay network; undefined without one. */
+  readonly inside?: HostLinks | undefined;
   readonly isRemoving: boolean;
 }
 
@@ -19,7 +21,8 @@ export interface EndpointFacts {
 export function reportEndpoint(endpoint: Endpoint, place: Place, facts: EndpointFacts): EndpointAnswer {
   const { id, network, mac, addresses, sandbox } = endpoint;
   const parent = facts.links.get(place.parent);
-  const found = place.mode === "bridge" ? pairOf(endpoint, parent, facts) : lanLinkOf(endpoint, facts);
+  const find = { bridge: pairOf, overlay: innerPairOf, macvlan: lanLinkOf, ipvlan: lanLinkOf }[place.mode];
+  const found = find(endpoint, facts, parent);
   return {
     ...{ id, network, ...place },
     mac: mac ?? parent?.mac ?? null,
@@ -39,7 +42,7 @@ interface FoundLinks {
   readonly state: LinkState;
 }
 
-function pairOf(endpoint: Endpoint, bridge: ObservedLink | undefined, facts: EndpointFacts): FoundLinks {
+function pairOf(endpoint: Endpoint, facts: EndpointFacts, bridge: ObservedLink | undefined): FoundLinks {
   const peerAlias = linkAlias("peer", endpoint.id);
   const outside = ownLink(facts.links, hostVethName(endpoint.id), linkAlias("veth", endpoint.id));
   const inside = linkIn(endpoint, facts, peerAlias);
@@ -48,6 +51,17 @@ function pairOf(endpoint: Endpoint, bridge: ObservedLink | undefined, facts: End
   // it has a carrier while both ends are up
   const isUp = outside.up && outside.carrier && outside.master === bridge?.index;
   return { inside, outside, state: isUp ? "up" : "down" };
+}
+
+/** Of an overlay: the other end is in the network's own namespace. */
+function innerPairOf(endpoint: Endpoint, facts: EndpointFacts): FoundLinks {
+  const alias = linkAlias("peer", endpoint.id);
+  const waiting = ownLink(facts.links, containerVethName(endpoint.id), alias);
+  const inside = linkIn(endpoint, facts, alias);
+  if (waiting !== undefined) return { inside, outside: waiting, state: "waiting" };
+  const outside = ownLink(facts.inside ?? new Map(), hostVethName(endpoint.id), linkAlias("veth", endpoint.id));
+  if (outside === undefined || inside === undefined) return { inside, outside, state: "gone" };
+  return { inside, outside, state: outside.up && outside.master !== 0 ? stateOf(inside) : "down" };
 }
 
 function lanLinkOf(endpoint: Endpoint, facts: EndpointFacts): FoundLinks {

@@ -1,9 +1,9 @@
 /** Whether the firewall is as it should be. */
 import { chains, table } from "../plan/firewall-rules.ts";
 import { dockerBridges } from "../plan/forward.ts";
-import type { BridgeNetwork } from "../plan/network.ts";
+import type { GatewayNetwork } from "../plan/network.ts";
 import type { ObservedFirewall, ObservedForward } from "../plan/observed.ts";
-import type { RepairCount } from "./reconciler.ts";
+import type { RepairCount } from "./repairs.ts";
 import type { FirewallAnswer, HookedChain } from "./report-answers.ts";
 import { dockerBackend, forwardStatus } from "./report-forward.ts";
 
@@ -11,7 +11,7 @@ import { dockerBackend, forwardStatus } from "./report-forward.ts";
 export interface FirewallFacts {
   readonly firewall: ObservedFirewall | undefined;
   readonly forward: ObservedForward;
-  readonly networks: Iterable<BridgeNetwork>;
+  readonly networks: Iterable<GatewayNetwork>;
   /** By kind. */
   readonly repairs: Readonly<Record<string, RepairCount>>;
   readonly mark: number;

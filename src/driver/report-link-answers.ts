@@ -30,9 +30,11 @@ export interface Place {
   readonly linkMode: MacvlanMode | IpvlanMode | null;
   /** Of ipvlan: null elsewhere. */
   readonly ipvlanFlag: IpvlanFlag | null;
-  /** The link of the host that the containers' links are on: the bridge, or the parent. */
+  /** The link of the host that the containers' links are on: the bridge, or the parent; of an overlay, the namespace of its bridge. */
   readonly parent: string;
   readonly vlan: VlanAnswer | null;
+  /** Of an overlay: null elsewhere. */
+  readonly vni: number | null;
 }
 
 /** A network. */
@@ -40,9 +42,9 @@ export interface NetworkAnswer extends Place {
   /** Full ID. */
   readonly id: string;
   /** Whose the parent is. "host": the host's own, used as it is; otherwise tsnet has made it, as what it says. */
-  readonly parentKind: "bridge" | Exclude<Parent["kind"], "link"> | "host";
+  readonly parentKind: "bridge" | "namespace" | Exclude<Parent["kind"], "link"> | "host";
   readonly internal: boolean;
-  /** What new links get; null where it is the parent's, and that is not there. */
+  /** What new links get; null where it is the parent's, and that is not there, and of an overlay before its first endpoint. */
   readonly mtuBytes: number | null;
   /** Whether the MTU was asked for: otherwise it follows the parent, or is the kernel's. */
   readonly mtuIsSet: boolean;
@@ -95,7 +97,7 @@ export interface EndpointAnswer extends Place {
   readonly link: string | null;
   /** What the link has; null while it is not in the container. */
   readonly mtuBytes: number | null;
-  /** Name of the link in the host's namespace: the pair's other end, or the link itself while it waits; null for none. */
+  /** Name of the pair's other end, or of the link itself while it waits in the host's namespace; null for none. */
   readonly hostLink: string | null;
   readonly state: LinkState;
 }

@@ -1,4 +1,6 @@
 import { TsnetError } from "../errors.ts";
+import { namespaceName } from "../net/names.ts";
+import type { Network } from "../plan/network.ts";
 import { reportEndpoint, type SandboxLinks } from "./report-endpoints.ts";
 import type { EndpointAnswer, NetworkAnswer, Place } from "./report-link-answers.ts";
 import { type HostLinks, placeOf, reportNetwork } from "./report-networks.ts";
@@ -9,6 +11,8 @@ export interface LinkReportNeeds {
   readonly state: Pick<State, "endpoint" | "endpoints" | "endpointsOf" | "network" | "networks" | "removing">;
   /** All links of the host, and those that are ours in the network namespaces of these paths. */
   readonly observeLinks: (sandboxes: readonly string[]) => Promise<{ links: HostLinks; sandboxes: SandboxLinks }>;
+  /** Where a network namespace of ours is pinned. */
+  readonly namespacePath: (name: string) => string;
 }
 
 /** The networks and endpoints of this host, and what their links are like: without a lock, in parts, as Report does. */
@@ -23,10 +27,11 @@ export class LinkReport {
   async *networks(): AsyncGenerator<readonly NetworkAnswer[]> {
     const { state, observeLinks } = this.#needs;
     const networks = [...state.networks()]; // one that is recorded later may have links that were not seen
-    const { links } = await observeLinks([]);
+    const { links, sandboxes } = await observeLinks(this.#namespacesOf(networks));
     yield* inParts(networks, ({ id }) => {
       const network = state.network(id);
-      const facts = { links, endpoints: state.endpointsOf(id).length, isRemoving: state.removing.has(id) };
+      const inside = network && this.#inside(network, sandboxes);
+      const facts = { links, inside, endpoints: state.endpointsOf(id).length, isRemoving: state.removing.has(id) };
       return network && reportNetwork(network, facts);
     });
   }
@@ -43,15 +48,32 @@ export class LinkReport {
     }
     const endpoints = networkId === null ? [...state.endpoints()] : state.endpointsOf(networkId);
     const paths = new Set(endpoints.flatMap(({ sandbox }) => sandbox ?? []));
-    const observed = await observeLinks([...paths]);
+    const networks = new Set(endpoints.flatMap(({ network }) => state.network(network) ?? []));
+    const observed = await observeLinks([...paths, ...this.#namespacesOf(networks)]);
     const places = new Map<string, Place>();
     yield* inParts(endpoints, (endpoint) => {
       const network = state.network(endpoint.network);
       if (network === undefined || state.endpoint(endpoint.id) === undefined) return undefined;
       const place = places.get(network.id) ?? placeOf(network, observed.links);
       places.set(network.id, place);
-      return reportEndpoint(endpoint, place, { ...observed, isRemoving: state.removing.has(endpoint.id) });
+      const inside = this.#inside(network, observed.sandboxes);
+      return reportEndpoint(endpoint, place, { ...observed, inside, isRemoving: state.removing.has(endpoint.id) });
     });
+  }
+
+  /** The paths of those that overlay networks have. */
+  #namespacesOf(networks: Iterable<Network>): string[] {
+    return [...networks].flatMap((network) => (network.mode === "overlay" ? [this.#pathOf(network)] : []));
+  }
+
+  /** The links in an overlay network's own namespace; undefined if it is not there. */
+  #inside(network: Network, observed: SandboxLinks): HostLinks | undefined {
+    const links = network.mode === "overlay" ? observed.get(this.#pathOf(network)) : undefined;
+    return links && new Map(links.map((link) => [link.name, link]));
+  }
+
+  #pathOf({ id }: Network): string {
+    return this.#needs.namespacePath(namespaceName(id));
   }
 }
 

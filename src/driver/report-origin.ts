@@ -1,14 +1,14 @@
 /** Where a connection comes from, as the firewall sees it: which link it comes in by, and whose address that is. */
 import { containsIp, type Ip, parseCidr } from "../net/cidr.ts";
 import { isDockerLink } from "../net/names.ts";
-import type { BridgeNetwork, Endpoint } from "../plan/network.ts";
+import type { Endpoint, GatewayNetwork } from "../plan/network.ts";
 import type { Observed, ObservedFirewall, ObservedForward } from "../plan/observed.ts";
 import { short } from "./report-steps.ts";
 
 /** What an explanation is made from. */
 export interface ExplainFacts {
   /** The records: what should be in the kernel. */
-  readonly networks: ReadonlyMap<string, BridgeNetwork>;
+  readonly networks: ReadonlyMap<string, GatewayNetwork>;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   /** The kernel. undefined if our table is not there. */
   readonly firewall: ObservedFirewall | undefined;
@@ -25,7 +25,7 @@ export interface Origin {
   /** The link by which its packets come in; null where that is not known, or for the host itself. */
   readonly link: string | null;
   /** The network of ours that this link is the bridge of. */
-  readonly network: BridgeNetwork | null;
+  readonly network: GatewayNetwork | null;
   /** A sentence. */
   readonly text: string;
 }

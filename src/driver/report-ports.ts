@@ -1,6 +1,6 @@
 /** Published ports with what has been counted for them. */
 import { portElements } from "../plan/firewall.ts";
-import type { BridgeNetwork, Endpoint, PortMapping } from "../plan/network.ts";
+import type { Endpoint, GatewayNetwork, PortMapping } from "../plan/network.ts";
 import type { ElementCounters, ObservedCounters, ProxiedPort } from "../plan/observed.ts";
 import { serving } from "../plan/ports.ts";
 import type { PublishedPort } from "./report-answers.ts";
@@ -23,7 +23,7 @@ const proxiedKey = (protocol: string, address: string, port: number): string => 
 export function reportPort(
   mapping: PortMapping,
   endpoint: Endpoint,
-  network: BridgeNetwork,
+  network: GatewayNetwork,
   counts: Counts,
 ): PublishedPort {
   const { protocol, hostAddress, hostPort, count, containerPort } = mapping;
@@ -46,7 +46,7 @@ function ownAddress({ addresses }: Endpoint, isIpv6: boolean): string {
 }
 
 /** The maps count connections, the sets of container ports packets and bytes of both directions. */
-function sum(mapping: PortMapping, endpoint: Endpoint, network: BridgeNetwork, { elements, proxied }: Counts) {
+function sum(mapping: PortMapping, endpoint: Endpoint, network: GatewayNetwork, { elements, proxied }: Counts) {
   const total = { connections: 0, packets: 0, bytes: 0 };
   for (const [set, key] of portElements({ ...endpoint, ports: [mapping] }, network)) {
     const counter = elements[set]?.[key];

@@ -4,7 +4,7 @@ import { containsIp, type Ip, parseCidr } from "../net/cidr.ts";
 import type { Element } from "../plan/elements.ts";
 import { networkElements, portElements } from "../plan/firewall.ts";
 import { table } from "../plan/firewall-rules.ts";
-import type { BridgeNetwork, Endpoint, PortMapping } from "../plan/network.ts";
+import type { Endpoint, GatewayNetwork, PortMapping } from "../plan/network.ts";
 import { serving } from "../plan/ports.ts";
 import type { Explanation, PortProtocol, Step } from "./report-answers.ts";
 import { explainForward } from "./report-forward.ts";
@@ -14,7 +14,7 @@ import { type Answering, answer, formatAddress, missingSteps, problem, short } f
 /** A mapping that has the port, whatever its host address. */
 export interface Candidate {
   readonly endpoint: Endpoint;
-  readonly network: BridgeNetwork;
+  readonly network: GatewayNetwork;
   readonly mapping: PortMapping;
 }
 
@@ -132,7 +132,7 @@ function filter(
 }
 
 /** Chains `published` and `admitted`: what our own table says to what comes for a published port. */
-export function admission(origin: Origin, network: BridgeNetwork): { readonly step: Step; readonly drops: boolean } {
+export function admission(origin: Origin, network: GatewayNetwork): { readonly step: Step; readonly drops: boolean } {
   const at = `${table}, chain admitted`;
   if (origin.network?.internal) {
     return { step: { at: `${table}, chain published`, text: internalText(origin.network) }, drops: true };
@@ -143,13 +143,13 @@ export function admission(origin: Origin, network: BridgeNetwork): { readonly st
   return { step: { at, text: isIn ? `${text}: ${passes}` : text }, drops: !isIn };
 }
 
-const internalText = ({ id }: BridgeNetwork): string =>
+const internalText = ({ id }: GatewayNetwork): string =>
   `network ${short(id)}, where it comes from, is internal: nothing gets out of it`;
 
 /** What tsnet.publish_from says. */
 function restriction(
   { address }: Origin,
-  { id, publishFrom }: BridgeNetwork,
+  { id, publishFrom }: GatewayNetwork,
 ): { readonly isIn: boolean; readonly text: string } {
   const list = publishFrom.join(", ");
   if (address === null) {

@@ -1,4 +1,4 @@
-import type { BridgeNetwork, Endpoint } from "../plan/network.ts";
+import { type Endpoint, type GatewayNetwork, hasGateway } from "../plan/network.ts";
 import type { Kernel } from "./kernel.ts";
 import type { ExplainAnswer, FirewallAnswer, PublishedPort } from "./report-answers.ts";
 import { type ExplainQuery, explainPort } from "./report-explain.ts";
@@ -37,7 +37,7 @@ export class Report {
     const turn = new Turn();
     for (const endpoint of state.endpoints()) {
       const network = state.network(endpoint.network);
-      if (network?.mode !== "bridge") continue;
+      if (network === undefined || !hasGateway(network)) continue;
       for (const mapping of endpoint.ports) {
         part.push(reportPort(mapping, endpoint, network, counts));
         if (!turn.isOver) continue;
@@ -64,8 +64,8 @@ export class Report {
     return explainPort(query, { networks, endpoints, ...rules, observed, mark });
   }
 
-  #bridges(): BridgeNetwork[] {
-    return [...this.#needs.state.networks()].filter((network) => network.mode === "bridge");
+  #bridges(): GatewayNetwork[] {
+    return [...this.#needs.state.networks()].filter(hasGateway);
   }
 
   /** Those that have the port, or one of the addresses. */

@@ -4,7 +4,16 @@ import { parseCidr, parseHostAddress, parseIp } from "../net/cidr.ts";
 import { parseMac } from "../net/mac.ts";
 import { isLinkName } from "../net/names.ts";
 import { parseVlanName } from "../net/vlan.ts";
-import { type Endpoint, gatewayModes, ipvlanFlags, ipvlanModes, macvlanModes, type Network } from "../plan/network.ts";
+import { largestVni } from "../net/vni.ts";
+import {
+  datapaths,
+  type Endpoint,
+  gatewayModes,
+  ipvlanFlags,
+  ipvlanModes,
+  macvlanModes,
+  type Network,
+} from "../plan/network.ts";
 import { badRecord, parseRecord, textFor } from "./parse-record.ts";
 
 const ip = textFor(parseIp);
@@ -34,12 +43,10 @@ const common = {
   ready: z.boolean(),
 };
 
-const bridgeShape = z.object({
+/** What networks have whose gateways may be on this host. */
+const withGateway = {
   ...common,
-  mode: z.literal("bridge"),
   bridge: linkName,
-  adopted: z.boolean(),
-  kept: z.array(hostAddress).default([]),
   mac,
   icc: z.boolean(),
   masquerade: z.boolean(),
@@ -49,6 +56,21 @@ const bridgeShape = z.object({
   publish: z.enum(["native", "engine"]).default("native"),
   publishFrom: z.array(textFor(parseCidr)).default([]),
   publishPolicy: z.enum(["docker", "host"]).default("docker"),
+};
+
+const bridgeShape = z.object({
+  ...withGateway,
+  mode: z.literal("bridge"),
+  adopted: z.boolean(),
+  kept: z.array(hostAddress).default([]),
+});
+
+const overlayShape = z.object({
+  ...withGateway,
+  mode: z.literal("overlay"),
+  vni: z.number().int().min(0).max(largestVni),
+  flood: z.boolean(),
+  datapath: z.enum(datapaths).default("auto"),
 });
 
 /** What networks of mode macvlan and ipvlan have. */
@@ -72,7 +94,12 @@ const ipvlanShape = z.object({
   ipvlanFlag: z.enum(ipvlanFlags),
 });
 
-const networkShape: z.ZodType<Network> = z.discriminatedUnion("mode", [bridgeShape, macvlanShape, ipvlanShape]);
+const networkShape: z.ZodType<Network> = z.discriminatedUnion("mode", [
+  bridgeShape,
+  overlayShape,
+  macvlanShape,
+  ipvlanShape,
+]);
 
 const protocol = z.enum(["tcp", "udp", "sctp"]);
 const count = z.number().int().min(1).max(65535);

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import type { Endpoint, Network } from "../plan/network.ts";
+import { type Endpoint, isLan, type Network } from "../plan/network.ts";
 import type { Wanted } from "../plan/reconcile.ts";
 import { recordsPerTurn } from "./parse-record.ts";
 import type { Records } from "./records.ts";
@@ -51,10 +51,8 @@ export class State {
 
   /** This network and those on the same parent, whose containers are neighbors of its own. */
   networksBeside(network: Network): Network[] {
-    if (network.mode === "bridge") return [network];
-    return [...this.#networks.values()].filter(
-      (other) => other.mode !== "bridge" && other.parent.name === network.parent.name,
-    );
+    if (!isLan(network)) return [network];
+    return [...this.#networks.values()].filter((other) => isLan(other) && other.parent.name === network.parent.name);
   }
 
   endpoint(id: string): Endpoint | undefined {
@@ -78,6 +76,11 @@ export class State {
   endpointAt(networkId: string, address: string): Endpoint | undefined {
     const id = this.#byAddress.get(addressKey(networkId, address));
     return id === undefined ? undefined : this.#endpoints.get(id);
+  }
+
+  /** Of all networks and endpoints, those that are being removed among them. */
+  ids(): Set<string> {
+    return new Set([...this.#networks.keys(), ...this.#endpoints.keys()]);
   }
 
   /** What should be in the kernel. */

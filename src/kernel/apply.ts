@@ -1,8 +1,11 @@
 import { explain, TsnetError } from "../errors.ts";
-import type { ForgetFlows, InsertForwardRule, Op, RemoveForwardRule } from "../plan/op.ts";
+import type { ForgetFlows, InnerOp, InsertForwardRule, Op, RemoveForwardRule } from "../plan/op.ts";
 import type { Addresses } from "./addresses.ts";
+import type { DirectRoutes } from "./direct/direct-routes.ts";
 import type { LanLinks } from "./lan-links.ts";
 import type { Links } from "./links.ts";
+import type { Namespaces } from "./namespaces.ts";
+import type { OverlayLinks } from "./overlay-links.ts";
 import type { OwnLinks } from "./own-links.ts";
 import { restoreLanLink, setSandboxMtu } from "./restore-lan-link.ts";
 import { setSysctl } from "./sysctl.ts";
@@ -13,6 +16,9 @@ export interface Targets {
   readonly links: Links;
   readonly lan: LanLinks;
   readonly addresses: Addresses;
+  readonly namespaces: Namespaces;
+  readonly overlay: OverlayLinks;
+  readonly direct: DirectRoutes;
   readonly nft: { run(script: string): void };
   readonly conntrack: { forgetFlows(op: ForgetFlows): Promise<void> };
   readonly forward: {
@@ -50,6 +56,8 @@ type Executors = {
   };
 };
 
+const isRemoval = ({ op }: InnerOp): boolean => op === "remove-links" || op === "remove-places";
+
 const byName = (op: { readonly name: string }): string => op.name;
 const byAddress = (op: { readonly link: string; readonly address: string }): string => `${op.link} ${op.address}`;
 const byRoute = (op: { readonly link: string; readonly destination: string }): string => `${op.link} ${op.destination}`;
@@ -62,6 +70,28 @@ const executors: Executors = {
   "ensure-vlan": { run: ({ lan }, op) => lan.ensureVlan(op), object: byName },
   "ensure-dummy": { run: ({ lan }, op) => lan.ensureDummy(op), object: byName },
   "ensure-lan-link": { run: ({ lan }, op) => lan.ensureLanLink(op), object: byName },
+  "ensure-namespace": { run: ({ namespaces }, op) => namespaces.ensure(op.name), object: byName },
+  "remove-namespace": { run: ({ namespaces }, op) => namespaces.remove(op.name), object: byName },
+  "in-namespace": {
+    run: ({ namespaces }, { namespace, ops }) => {
+      // with a namespace that is gone, all is gone that was in it
+      if (ops.every(isRemoval) && !namespaces.has(namespace)) return;
+      const inside = namespaces.open(namespace);
+      for (const op of ops) inside.apply(op);
+    },
+    object: ({ namespace, ops }) => `${namespace} ${ops.map(({ op }) => op).join(" ")}`,
+  },
+  "ensure-vxlan": { run: ({ overlay }, op) => overlay.ensureVxlan(op), object: byName },
+  "ensure-inner-veth": { run: ({ overlay }, op) => overlay.ensureVeth(op), object: byName },
+  "put-direct-routes": {
+    run: ({ direct }, op) => direct.put(op),
+    object: ({ from }) => from,
+  },
+  "remove-direct-routes": {
+    run: ({ direct }, op) => direct.remove(op),
+    object: ({ destinations }) => `${destinations.slice(0, 5).join(" ")}${destinations.length > 5 ? " …" : ""}`,
+  },
+  "keep-direct-routes": { run: ({ direct }, op) => direct.keep(op), object: ({ subnets }) => subnets.join(" ") },
   "set-link-down": { run: ({ lan }, op) => lan.setLinkDown(op), object: byName },
   "restore-lan-link": {
     run: ({ own }, op) => restoreLanLink(own, op),

@@ -6,29 +6,40 @@ import type {
   ObservedFirewall,
   ObservedForward,
   ObservedLink,
+  ObservedNamespace,
+  ObservedPath,
   ObservedRoutes,
 } from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
+import type { PathAnswer, PathProbes } from "../plan/path-probe.ts";
 import { Addresses } from "./addresses.ts";
 import { apply, type Targets } from "./apply.ts";
 import type { KernelChange } from "./change.ts";
 import { Conntrack } from "./conntrack.ts";
+import { DirectRoutes } from "./direct/direct-routes.ts";
+import type { WayProbe, WayProber } from "./direct/way-prober.ts";
 import { LinkEvents } from "./events.ts";
 import * as forward from "./forward.ts";
+import { isVniFree, type VniQuestion } from "./free-vni.ts";
 import { Hold } from "./hold.ts";
 import { LanLinks } from "./lan-links.ts";
 import { LegacyIptablesPoll } from "./legacy-poll.ts";
 import { Links } from "./links.ts";
+import { Namespaces } from "./namespaces.ts";
 import { Rtnetlink } from "./netlink/rtnetlink.ts";
 import { Nft } from "./nft.ts";
 import { NftEvents } from "./nft-events.ts";
 import { NftTable } from "./nft-table.ts";
 import { observe, observeEphemeralPorts, observeReservedPorts, observeSandboxes } from "./observe.ts";
+import { observeNamespace, observePath, repairDirectTable, repairEntries } from "./observe-overlay.ts";
+import { OverlayLinks } from "./overlay-links.ts";
 import { OwnLinks } from "./own-links.ts";
+import { Poller } from "./ports/poller.ts";
 import { observeRouted } from "./routed.ts";
 import { observeSandboxLinks } from "./sandbox-links.ts";
 import type { AddressAnnouncement, AddressHolder, AddressProbe } from "./segment/requests.ts";
 import type { Segments } from "./segment/segments.ts";
+import type { PathProber } from "./underlay/path-prober.ts";
 import { Watcher } from "./watcher.ts";
 
 /** What the thread is started with. */
@@ -37,6 +48,8 @@ export interface KernelSettings {
   readonly mark: number;
   /** Who this is, in words for another tsnet on the same host. */
   readonly holder?: string;
+  /** Where network namespaces are pinned: "/run/netns". */
+  readonly namespaceDir?: string;
 }
 
 /** What the kernel thread does for the main thread: see driver/kernel.ts, which says it in full. */
@@ -46,16 +59,17 @@ export class KernelCalls {
   readonly #nft = new Nft();
   readonly #table = new NftTable();
   readonly #conntrack = new Conntrack();
-  readonly #targets: Targets = {
-    own: this.#own,
-    links: new Links(this.#own),
-    lan: new LanLinks(this.#own),
-    addresses: new Addresses(this.#own),
-    ...{ nft: this.#nft, conntrack: this.#conntrack, forward },
-  };
+  readonly #namespaces: Namespaces;
+  readonly #direct = new DirectRoutes(this.#rtnetlink);
+  readonly #targets: Targets;
   /** Loaded when it is first asked for something: a host without networks on a parent does without its modules. */
   #segments: Promise<Segments> | undefined;
-  readonly #linkEvents = new LinkEvents();
+  /** What waits for the answers to probes: a thread of the pool for both. */
+  readonly #poller = new Poller();
+  /** As well, for a host without overlay networks. */
+  #prober: Promise<PathProber> | undefined;
+  #wayProber: Promise<WayProber> | undefined;
+  readonly #linkEvents = new LinkEvents(this.#rtnetlink);
   readonly #hold: Hold;
   readonly #watcher: Watcher;
 
@@ -63,11 +77,24 @@ export class KernelCalls {
    * Opens all sockets. What fails leaves the rest open: the thread, and then the process, is to end.
    * @throws TsnetError
    */
-  constructor({ mark, holder }: KernelSettings, onChanges: (changes: readonly KernelChange[]) => void) {
+  constructor(
+    { mark, holder, namespaceDir = "/run/netns" }: KernelSettings,
+    onChanges: (changes: readonly KernelChange[]) => void,
+  ) {
+    const own = this.#own;
+    this.#namespaces = new Namespaces(namespaceDir);
+    this.#targets = {
+      ...{ own, links: new Links(own), lan: new LanLinks(own), addresses: new Addresses(own) },
+      ...{ namespaces: this.#namespaces, overlay: new OverlayLinks(own, this.#namespaces), direct: this.#direct },
+      ...{ nft: this.#nft, conntrack: this.#conntrack, forward },
+    };
     this.#hold = new Hold(mark, holder);
-    const sources = { links: this.#linkEvents, nft: new NftEvents(), legacy: new LegacyIptablesPoll() };
+    const sources = {
+      ...{ links: this.#linkEvents, namespaces: this.#namespaces },
+      ...{ nft: new NftEvents(), legacy: new LegacyIptablesPoll() },
+    };
     sources.nft.ignore(this.#nft.portId);
-    sources.links.ignore(this.#rtnetlink.portId);
+    for (const { portId } of [this.#rtnetlink, this.#direct]) sources.links.ignore(portId);
     sources.links.know(this.#rtnetlink.listLinks());
     this.#watcher = new Watcher(sources, (changes) => {
       if (changes.some(({ what }) => what === "everything")) this.#linkEvents.know(this.#rtnetlink.listLinks());
@@ -134,6 +161,36 @@ export class KernelCalls {
 
   flushRemovedLinks(): void {
     this.#own.flush();
+    for (const inside of this.#namespaces.opened()) inside.flush();
+  }
+
+  observePath(address: string): ObservedPath | undefined {
+    return observePath(this.#rtnetlink, address);
+  }
+
+  isVniFree(question: VniQuestion): boolean {
+    return isVniFree(this.#rtnetlink, question);
+  }
+
+  observeNamespaces(): string[] {
+    return this.#namespaces.list();
+  }
+
+  observeNamespace(name: string): ObservedNamespace | null {
+    return observeNamespace(this.#namespaces, name);
+  }
+
+  repairEntries(name: string, isComplete: boolean): Promise<readonly string[]> {
+    return repairEntries(this.#namespaces, name, isComplete);
+  }
+
+  repairDirect(names: readonly string[], isComplete: boolean, hasAllRoutes = isComplete): string[] {
+    const inside = names.flatMap((name) => repairDirectTable(this.#namespaces, name, isComplete));
+    return [...inside, ...this.#direct.repair(hasAllRoutes)];
+  }
+
+  followPaths(hosts: readonly string[], links: readonly string[]): void {
+    this.#linkEvents.followPaths(hosts, links);
   }
 
   async probeAddresses(probe: AddressProbe): Promise<readonly AddressHolder[]> {
@@ -144,8 +201,21 @@ export class KernelCalls {
     return (await this.#openSegments()).announce(announcement);
   }
 
+  async probePaths(probes: PathProbes): Promise<PathAnswer[]> {
+    this.#prober ??= import("./underlay/path-prober.ts").then(({ PathProber }) => new PathProber(this.#poller));
+    const { namespace } = probes;
+    return (await this.#prober).probe(probes, namespace === null ? null : this.#namespaces.pathOf(namespace));
+  }
+
+  async probeWays(probe: WayProbe): Promise<string[]> {
+    this.#wayProber ??= import("./direct/way-prober.ts").then(({ WayProber }) => new WayProber(this.#poller));
+    return (await this.#wayProber).probe(probe, this.#namespaces.pathOf(probe.namespace));
+  }
+
   /** Ends calls that wait for others. */
   stop(): void {
+    void this.#wayProber?.then((prober) => prober.stop());
+    void this.#prober?.then((prober) => prober.stop());
     void this.#segments?.then((segments) => segments.stop());
   }
 
@@ -153,10 +223,12 @@ export class KernelCalls {
   async close(): Promise<void> {
     await this.#watcher.close();
     await (await this.#segments)?.close();
+    await this.#poller.close();
     this.#hold.close();
     this.#nft.close();
     this.#table.close();
     this.#conntrack.close();
+    this.#direct.close();
     this.#rtnetlink.close();
   }
 

@@ -5,10 +5,12 @@
 import { hasErrno } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
 import type { KernelChange } from "./change.ts";
+import { FollowedPaths } from "./direct/followed-paths.ts";
 import { addressFamily } from "./libc.ts";
 import type { Message } from "./netlink/codec.ts";
 import { netlinkRoute, nud, route, rtm, rtnlgrp } from "./netlink/constants.ts";
 import { decodeAddress, decodeLink, decodeRoute, familyOf, neighborHeader } from "./netlink/messages.ts";
+import type { Rtnetlink } from "./netlink/rtnetlink.ts";
 import { NetlinkSocket, setReceiveBuffer } from "./netlink/socket.ts";
 import { ToldLinks } from "./told-links.ts";
 
@@ -23,10 +25,12 @@ export class LinkEvents {
   /** Addresses of links that are followed, as they were told of: routers and leases refresh them again and again. */
   readonly #addresses = new Set<string>();
   readonly #ignored = new Set<number>();
+  readonly #paths: FollowedPaths;
   #hasNeighbors = false;
 
-  /** @throws TsnetError "kernel" */
-  constructor() {
+  /** @param rtnetlink is asked for the ways to hosts. @throws TsnetError "kernel" */
+  constructor(rtnetlink: Pick<Rtnetlink, "getPath">) {
+    this.#paths = new FollowedPaths({ socket: this.#socket, rtnetlink, ignored: this.#ignored });
     try {
       setReceiveBuffer(this.fd, queueBytes);
       for (const group of [link, ipv4IfAddr, ipv4Route, ipv6IfAddr, ipv6Route]) this.#socket.join(group);
@@ -52,6 +56,11 @@ export class LinkEvents {
     this.#told.follow(names);
   }
 
+  /** See Kernel.followPaths of driver/kernel.ts. */
+  followPaths(hosts: readonly string[], links: readonly string[]): void {
+    this.#paths.follow(hosts, links);
+  }
+
   /** Addresses, routes and neighbors that are changed through the socket with this netlink port ID are ours. */
   ignore(portId: number): void {
     this.#ignored.add(portId);
@@ -67,10 +76,13 @@ export class LinkEvents {
       for (const message of messages === "lost" ? [] : messages) {
         for (const change of this.#linkChanges(message)) last.set(`${change.link.index} ${change.link.name}`, change);
         addresses = this.#isChange(message) || addresses;
+        this.#paths.take(message);
       }
     }
     this.#joinNeighbors();
-    if (!lost) return [...last.values(), ...(addresses ? [{ what: "addresses" } as const] : [])];
+    const paths = this.#paths.changed(lost);
+    const others = [addresses ? ("addresses" as const) : [], paths ? ("paths" as const) : []].flat();
+    if (!lost) return [...last.values(), ...others.map((what) => ({ what }))];
     this.#told.forget();
     this.#addresses.clear();
     return [{ what: "everything" }];

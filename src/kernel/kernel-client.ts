@@ -7,11 +7,16 @@ import type {
   ObservedFirewall,
   ObservedForward,
   ObservedLink,
+  ObservedNamespace,
+  ObservedPath,
   ObservedRoutes,
 } from "../plan/observed.ts";
 import type { Op } from "../plan/op.ts";
+import type { PathAnswer, PathProbes } from "../plan/path-probe.ts";
 import type { KernelCalls, KernelSettings } from "./calls.ts";
 import type { KernelChange } from "./change.ts";
+import type { WayProbe } from "./direct/way-prober.ts";
+import type { VniQuestion } from "./free-vni.ts";
 import type { HostPort } from "./host-port.ts";
 import { Observer } from "./observer.ts";
 import type { PortCalls } from "./ports/calls.ts";
@@ -84,6 +89,38 @@ export class KernelClient {
     return this.#kernel.call("observeLink", name);
   }
 
+  observePath(address: string): Promise<ObservedPath | undefined> {
+    return this.#kernel.call("observePath", address);
+  }
+
+  isVniFree(question: VniQuestion): Promise<boolean> {
+    return this.#kernel.call("isVniFree", question);
+  }
+
+  observeNamespaces(): Promise<readonly string[]> {
+    return this.#kernel.call("observeNamespaces");
+  }
+
+  observeNamespace(name: string): Promise<ObservedNamespace | null> {
+    return this.#kernel.call("observeNamespace", name);
+  }
+
+  repairEntries(name: string, isComplete: boolean): Promise<readonly string[]> {
+    return this.#kernel.call("repairEntries", name, isComplete);
+  }
+
+  repairDirect(names: readonly string[], isComplete: boolean, hasAllRoutes?: boolean): Promise<readonly string[]> {
+    return this.#kernel.call("repairDirect", names, isComplete, hasAllRoutes);
+  }
+
+  probeWays(probe: WayProbe): Promise<readonly string[]> {
+    return this.#kernel.call("probeWays", probe);
+  }
+
+  followPaths(hosts: readonly string[], links: readonly string[]): Promise<void> {
+    return this.#kernel.call("followPaths", hosts, links);
+  }
+
   observeFirewall(table: TableName): Promise<ObservedFirewall | undefined> {
     return this.#kernel.call("observeFirewall", table);
   }
@@ -141,6 +178,10 @@ export class KernelClient {
 
   follow(names: readonly string[]): Promise<void> {
     return this.#kernel.call("follow", names);
+  }
+
+  probePaths(probes: PathProbes): Promise<readonly PathAnswer[]> {
+    return this.#kernel.call("probePaths", probes);
   }
 
   /** Calls back for each change that was not ours, until the client is closed. The last callback given counts. */

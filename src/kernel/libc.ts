@@ -46,9 +46,7 @@ const raw = {
   close: process.func("int close(int fd)"),
   memfdCreate: process.func("int memfd_create(const char *name, unsigned int flags)"),
   setns: process.func("int setns(int fd, int kind)"),
-  mount: process.func(
-    "int mount(const char *source, const char *target, const char *kind, unsigned long flags, const void *data)",
-  ),
+  unshare: process.func("int unshare(int kinds)"),
   inetPton: process.func("int inet_pton(int family, const char *text, void *address)"),
   inetNtop: process.func("const char *inet_ntop(int family, const void *address, void *text, uint32_t length)"),
   strerror: process.func("const char *strerror(int number)"),
@@ -222,10 +220,7 @@ export const getsockoptInPlace = (fd: number, level: number, name: number, value
 /** man 2 memfd_create, with MFD_CLOEXEC: a file without a name, readable as /proc/self/fd/N. */
 export const memfdCreate = (name: string): number => checked("memfd_create", raw.memfdCreate(name, 1));
 
-/** MS_REMOUNT and MS_BIND of include/uapi/linux/mount.h. */
-const msRemountBind = 32 | 4096;
-
-/** Makes a read-only mount writable, for the mount namespace of this process. Equivalent to: `mount -o remount,bind,rw PATH`. */
-export const remountWritable = (path: string): void => {
-  checked(`mount -o remount,bind,rw ${path}`, raw.mount("none", path, "none", msRemountBind, null));
+/** man 2 unshare: a new network namespace for the calling thread, and only for it. */
+export const unshareNetwork = (): void => {
+  checked("unshare", raw.unshare(cloneNewnet));
 };

@@ -1,6 +1,6 @@
 /** Attributes of links, as ensure and remove need them. */
-import type { LanLinkKind } from "../plan/op.ts";
-import { addressFamily } from "./libc.ts";
+import type { EnsureVxlan, LanLinkKind, PortFlags } from "../plan/op.ts";
+import { addressFamily, inetPton } from "./libc.ts";
 import { type Attribute, encodeEmbedded, text, u8, u16, u32 } from "./netlink/codec.ts";
 import {
   ifla,
@@ -11,10 +11,12 @@ import {
   iflaIpvlan,
   iflaMacvlan,
   iflaVlan,
+  iflaVxlan,
   ipvlanFlags,
   ipvlanModes,
   macvlanModes,
   vethInfoPeer,
+  vxlanDfSet,
 } from "./netlink/constants.ts";
 import { encodeIfinfo } from "./netlink/rtnetlink.ts";
 
@@ -34,10 +36,12 @@ export const aliasOf = (alias: string): Attribute[] => [
 export const quiet: Attribute = [ifla.afSpec, [[addressFamily.inet6, [[iflaInet6.addrGenMode, u8(iflaInet6.none)]]]]];
 
 /** IFLA_LINKINFO of a bridge. */
-export const bridgeOf = (nfCall: boolean): Attribute => [
+export const bridgeOf = (nfCall: boolean, withoutVlans = false): Attribute => [
   ifla.linkInfo,
-  [kindOf("bridge"), [iflaInfo.data, nfCallOf(nfCall)]],
+  [kindOf("bridge"), [iflaInfo.data, [...nfCallOf(nfCall), ...(withoutVlans ? [noDefaultPvid] : [])]]],
 ];
+
+const noDefaultPvid: Attribute = [iflaBr.vlanDefaultPvid, u16(0)];
 
 const nfCallOf = (on: boolean): Attribute[] => [
   [iflaBr.nfCallIptables, u8(on ? 1 : 0)],
@@ -52,6 +56,44 @@ export const hairpinOf = (on: boolean): Attribute => [
     [iflaInfo.slaveData, [[iflaBrport.mode, u8(on ? 1 : 0)]]],
   ],
 ];
+
+/** IFLA_LINKINFO of a port of a bridge of an overlay network. */
+export const portFlagsOf = ({ learning, suppress, flood }: PortFlags): Attribute => [
+  ifla.linkInfo,
+  [
+    [iflaInfo.slaveKind, text("bridge")],
+    [
+      iflaInfo.slaveData,
+      [
+        [iflaBrport.learning, u8(learning ? 1 : 0)],
+        [iflaBrport.neighSuppress, u8(suppress ? 1 : 0)],
+        ...[iflaBrport.unicastFlood, iflaBrport.multicastFlood, iflaBrport.broadcastFlood].map(
+          (flag): Attribute => [flag, u8(flood ? 1 : 0)],
+        ),
+      ],
+    ],
+  ],
+];
+
+/** IFLA_LINKINFO of a VXLAN link; a packet that does not fit the way is refused, not cut into fragments. */
+export function vxlanInfo({
+  vni,
+  port,
+  local,
+  flags,
+}: Pick<EnsureVxlan, "vni" | "port" | "local" | "flags">): Attribute {
+  const bigEndianPort = Buffer.allocUnsafe(2);
+  bigEndianPort.writeUInt16BE(port);
+  const address = inetPton(local);
+  const data: Attribute[] = [
+    [iflaVxlan.id, u32(vni)],
+    [iflaVxlan.port, bigEndianPort],
+    [address.length === 4 ? iflaVxlan.local : iflaVxlan.local6, address],
+    [iflaVxlan.learning, u8(flags.learning ? 1 : 0)],
+    [iflaVxlan.df, u8(vxlanDfSet)],
+  ];
+  return [ifla.linkInfo, [kindOf("vxlan"), [iflaInfo.data, data]]];
+}
 
 /** "02:42:ac:12:00:02" */
 export const encodeMac = (mac: string): Uint8Array =>

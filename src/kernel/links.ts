@@ -34,7 +34,7 @@ export class Links {
 
   #ensureOwnBridge(op: EnsureBridge, alias: string): void {
     this.#masters.delete(op.name);
-    const attributes: Attribute[] = [[ifla.address, encodeMac(op.mac)], bridgeOf(op.nfCall)];
+    const attributes: Attribute[] = [[ifla.address, encodeMac(op.mac)], bridgeOf(op.nfCall, op.withoutVlans)];
     // the MTU is not given to the creation: only a later change makes the bridge keep it when ports come (br_change_mtu())
     const finish: Attribute[] = [...aliasOf(alias), ...mtuOf(op.mtuBytes)];
     if (this.#own.create(op.name, { attributes: [...attributes, unfinished] })) {

@@ -19,14 +19,20 @@ import { headerOf, observeSkeleton, type TableKey } from "./nft-skeleton.ts";
 const keys: Readonly<Record<TableName, TableKey>> = {
   "inet tsnet": { family: nfproto.inet, name: "tsnet" },
   "arp tsnet": { family: nfproto.arp, name: "tsnet" },
+  "bridge tsnet": { family: nfproto.bridge, name: "tsnet" },
 };
 
 /** How often a set is read before what others change meanwhile is taken for no concern of ours. */
 const attempts = 3;
 
-/** A socket of this thread's network namespace. */
+/** A socket of one network namespace. */
 export class NftTable {
-  readonly #socket = new NetlinkSocket(netlinkNetfilter);
+  readonly #socket: NetlinkSocket;
+
+  /** @param namespacePath the file of a network namespace; this thread's own if it is not given */
+  constructor(namespacePath?: string) {
+    this.#socket = new NetlinkSocket(netlinkNetfilter, namespacePath);
+  }
 
   /**
    * A table of ours, what somebody else put there included; undefined if there is no such table. Elements that cannot be

@@ -4,6 +4,7 @@
  */
 import { attributeEnd, attributeHeaderBytes, attributeType, decodeAttributes, readText } from "./netlink/codec.ts";
 import { nftaData, nftaVerdict } from "./netlink/constants.ts";
+import { formatMac } from "./netlink/messages.ts";
 
 /** A type with its length, and how a value of it is written in nft's own language; undefined for one that we never write. */
 interface DataType {
@@ -37,11 +38,12 @@ const protocols: Readonly<Record<number, string>> = {
 /** NFPROTO_… as nft reads and writes them without the flag for numbers. */
 const families: Readonly<Record<number, string>> = { 2: "ipv4", 10: "ipv6" };
 
-/** nf_proto, ipv4_addr, ipv6_addr, inet_proto, inet_service, ifname. */
+/** nf_proto, ipv4_addr, ipv6_addr, ether_addr, inet_proto, inet_service, ifname. */
 const dataTypes: Readonly<Record<number, DataType>> = {
   2: { bytes: 1, several: "never", format: (bytes, at) => nameOf(families, bytes.readUInt8(at)) },
   7: { bytes: 4, several: "prefix", format: formatIpv4 },
   8: { bytes: 16, several: "prefix", format: formatIpv6 },
+  9: { bytes: 6, several: "never", format: (bytes, at) => formatMac(bytes.subarray(at, at + 6)) },
   12: { bytes: 1, several: "never", format: (bytes, at) => nameOf(protocols, bytes.readUInt8(at)) },
   13: { bytes: 2, several: "range", format: (bytes, at) => String(bytes.readUInt16BE(at)) },
   41: { bytes: 16, several: "never", format: formatName },

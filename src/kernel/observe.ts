@@ -2,7 +2,7 @@ import { statfsSync } from "node:fs";
 import { TsnetError } from "../errors.ts";
 import type { Observed, ObservedLink, ObservedRoutes } from "../plan/observed.ts";
 import type { Rtnetlink } from "./netlink/rtnetlink.ts";
-import { shimPrefix } from "./own-links.ts";
+import { gatewayPrefix, shimPrefix } from "./own-links.ts";
 import { fileError, readSysctl } from "./sysctl.ts";
 
 /** NSFS_MAGIC of include/uapi/linux/magic.h: the file system of namespaces. */
@@ -15,7 +15,7 @@ const nsfsMagic = 0x6e736673;
 export function observe(rtnetlink: Rtnetlink, routes: ObservedRoutes): Observed {
   const links = rtnetlink.listLinks();
   const shims = links.filter(isShim).map(({ index }) => index);
-  const wanted = new Set([...shims, ...links.flatMap(({ kind, index }) => (kind === "bridge" ? [index] : []))]);
+  const wanted = new Set([...shims, ...links.filter(hasGateways).map(({ index }) => index)]);
   const isWanted = routes === "all" ? () => true : (link: number): boolean => wanted.has(link);
   return {
     links,
@@ -24,6 +24,8 @@ export function observe(rtnetlink: Rtnetlink, routes: ObservedRoutes): Observed 
     neighbors: shims.flatMap((link) => rtnetlink.listNeighbors(link)),
   };
 }
+
+const hasGateways = ({ kind, alias }: ObservedLink): boolean => kind === "bridge" || alias.startsWith(gatewayPrefix);
 
 const isShim = ({ alias }: ObservedLink): boolean => alias.startsWith(shimPrefix);
 

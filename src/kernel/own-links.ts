@@ -14,7 +14,7 @@ export const removalGroup = 0x74736e65;
  * The group of a link that is being made and has no alias yet, since the kernel takes none with RTM_NEWLINK's creation. Who
  * finds a link in it after a crash knows that it is ours.
  */
-const unfinishedGroup = 0x74736e66;
+export const unfinishedGroup = 0x74736e66;
 
 export const unfinished: Attribute = [ifla.group, u32(unfinishedGroup)];
 
@@ -23,6 +23,9 @@ export const aliasPrefix = "tsnet:";
 
 /** What marks the alias of the host's own link on a parent. */
 export const shimPrefix = "tsnet:shim:";
+
+/** What marks the alias of the link that has the gateways of an overlay network. */
+export const gatewayPrefix = "tsnet:gateway:";
 
 /** Links of ours in one network namespace. */
 export class OwnLinks {
@@ -75,9 +78,7 @@ export class OwnLinks {
 
   /** @throws TsnetError "kernel" with errno ENODEV */
   existing(name: string): ObservedLink {
-    const link = this.rtnetlink.getLink({ name });
-    if (link) return link;
-    throw new TsnetError("kernel", `RTM_GETLINK: ENODEV No such device: ${name}`, { errno: "ENODEV" });
+    return existing(name, this.rtnetlink.getLink({ name }));
   }
 
   /** The error that names the first of these links that exists. */
@@ -124,6 +125,12 @@ export class OwnLinks {
   flush(): void {
     ignoring(["ENODEV"], () => this.rtnetlink.deleteGroup(removalGroup));
   }
+}
+
+/** What was found under a link's name, which is to be there. @throws TsnetError "kernel" with errno ENODEV */
+export function existing<Link>(name: string, found: Link | undefined): Link {
+  if (found !== undefined) return found;
+  throw new TsnetError("kernel", `RTM_GETLINK: ENODEV No such device: ${name}`, { errno: "ENODEV" });
 }
 
 /** Whether a link carries the alias, or was left by a crash before it could get one. */

@@ -1,7 +1,7 @@
 import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { TsnetError } from "../errors.ts";
 import type { SetSysctl } from "../plan/op.ts";
-import { remountWritable } from "./libc.ts";
+import { remountWritable } from "./mounts.ts";
 
 /**
  * The value of a sysctl, without its line break. Equivalent to: `sysctl -n KEY`.

@@ -2,12 +2,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ObservedLink } from "../plan/observed.ts";
 import type { KernelChange } from "./change.ts";
-import { aliasPrefix, removalGroup, shimPrefix } from "./own-links.ts";
+import { aliasPrefix, gatewayPrefix, removalGroup, shimPrefix } from "./own-links.ts";
 
 type LinkChange = KernelChange & { readonly what: "link" };
 
-/** How the names of our bridges, shims, parents and host ends begin, in case somebody takes the alias away. */
-const ownName = /^ts[bhpv]-/;
+/** How the names of our bridges, shims, parents, gateways and host ends begin, in case somebody takes the alias away. */
+const ownName = /^ts[bghpv]-/;
 
 /** The index of no link: what is told of it differs from all that is. */
 const noIndex = 0;
@@ -58,8 +58,10 @@ export class ToldLinks {
     return this.#followed.has(this.#links.get(index)?.name ?? "");
   }
 
+  /** Whether it is a bridge, or has the gateways of an overlay network. */
   isBridge(index: number): boolean {
-    return this.#links.get(index)?.kind === "bridge";
+    const link = this.#links.get(index);
+    return link?.kind === "bridge" || (link?.alias.startsWith(gatewayPrefix) ?? false);
   }
 
   isShim(index: number): boolean {

@@ -1,8 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { explain } from "../errors.ts";
 import type { KernelChange } from "./change.ts";
 import type { LinkEvents } from "./events.ts";
 import type { LegacyIptablesPoll } from "./legacy-poll.ts";
 import { close, eventfd, pollAsync, pollIn, write } from "./libc.ts";
+import type { Namespaces } from "./namespaces.ts";
 import type { NftEvents } from "./nft-events.ts";
 
 /** EFD_CLOEXEC | EFD_NONBLOCK of the C library's sys/eventfd.h. */
@@ -23,6 +25,7 @@ const gatherMs = 25;
 /** Where changes are learned from. */
 export interface Sources {
   readonly links: LinkEvents;
+  readonly namespaces: Namespaces;
   readonly nft: NftEvents;
   readonly legacy: LegacyIptablesPoll;
 }
@@ -49,14 +52,20 @@ export class Watcher {
   }
 
   async #run(onChanges: (changes: readonly KernelChange[]) => void): Promise<void> {
-    const { links, nft } = this.#sources;
-    const entries = [links.fd, nft.fd, this.#wake].map((fd) => ({ fd, events: pollIn }));
+    const { links, namespaces, nft } = this.#sources;
+    const entries = [links.fd, namespaces.fd, nft.fd, this.#wake].map((fd) => ({ fd, events: pollIn }));
     while (!this.#isClosed) {
-      const [linkEvents = 0, nftEvents = 0] = await pollAsync(entries, beatMs);
-      if (linkEvents || nftEvents) await delay(gatherMs);
+      const [linkEvents = 0, innerEvents = 0, nftEvents = 0] = await pollAsync(entries, beatMs);
+      if (linkEvents || innerEvents || nftEvents) await delay(gatherMs);
       if (this.#isClosed) return;
-      const changes = [...(linkEvents ? links.read() : []), ...this.#firewallChanges(nftEvents !== 0)];
+      const changes = [
+        ...(linkEvents ? guarded(() => links.read()) : []),
+        ...(innerEvents ? guarded(() => namespaces.read()) : []),
+        ...guarded(() => this.#firewallChanges(nftEvents !== 0)),
+      ];
       if (changes.length > 0) onChanges(changes);
+      // what fails again and again is not to keep everybody busy
+      if (changes.some((change) => "error" in change)) await delay(beatMs);
     }
   }
 
@@ -68,5 +77,14 @@ export class Watcher {
       ...(nft.firewall ? [{ what: "firewall" } as const] : []),
       ...(forward ? [{ what: "forward" } as const] : []),
     ];
+  }
+}
+
+/** Who cannot be read may have told of anything; the others go on. */
+function guarded(read: () => KernelChange[]): KernelChange[] {
+  try {
+    return read();
+  } catch (error) {
+    return [{ what: "everything", error: explain(error) }];
   }
 }

@@ -122,3 +122,15 @@ export function formatIp(family: Family, value: bigint): string {
   const groups = hex.match(/.{4}/g) ?? [];
   return IPCIDR.createAddress(groups.join(":")).correctForm();
 }
+
+/** Whether two addresses, as texts, are of one family. */
+export const isSameFamily = (one: string, other: string): boolean => one.includes(":") === other.includes(":");
+
+/** Whether a text is an IP address. */
+export function isAddress(text: string): boolean {
+  try {
+    return parseIp(text) !== undefined;
+  } catch {
+    return false;
+  }
+}

@@ -21,18 +21,36 @@ export const shimName = (networkId: string): string => `tsh-${networkId.slice(0,
 /** Parent of a network that has no other. */
 export const dummyName = (networkId: string): string => `tsp-${networkId.slice(0, idCharacters)}`;
 
+/** Network namespace of an overlay network, as `ip netns` lists it. */
+export const namespaceName = (networkId: string): string => `tsnet-${networkId.slice(0, idCharacters)}`;
+
+/** VXLAN link of an overlay network. */
+export const vxlanName = (networkId: string): string => `tsx-${networkId.slice(0, idCharacters)}`;
+
+/** The host's end of the way into an overlay network's namespace, which has the gateway's addresses. */
+export const gatewayName = (networkId: string): string => `tsg-${networkId.slice(0, idCharacters)}`;
+
+/** The other end of that, a port of the bridge in the namespace. */
+export const gatewayPortName = (networkId: string): string => `tsu-${networkId.slice(0, idCharacters)}`;
+
 /** What a link of ours is for. */
-export type LinkRole = "bridge" | "veth" | "peer" | "lan" | "shim" | "dummy" | "vlan";
+export type LinkRole =
+  | ("bridge" | "veth" | "peer" | "lan" | "shim" | "dummy" | "vlan")
+  | ("vxlan" | "gateway" | "gateway-port");
 
 /**
  * The alias that marks a link as ours: "tsnet:bridge:<network ID>".
- * @param id of the network (bridge, shim, dummy) or the endpoint (veth, peer, lan); of a vlan, which networks share, its own name
+ * @param id of the network (bridge, shim, dummy, vxlan, gateway) or the endpoint (veth, peer, lan); of a vlan, which networks share,
+ *   its own name
  */
 export const linkAlias = (role: LinkRole, id: string): string => `tsnet:${role}:${id}`;
 
 /** Whose a link is, from its alias; undefined if it is not ours. */
 export function parseLinkAlias(alias: string): { role: LinkRole; id: string } | undefined {
-  const match = /^tsnet:(?:(bridge|veth|peer|lan|shim|dummy):([0-9a-z]+)|(vlan):([A-Za-z0-9_.@-]{1,15}))$/.exec(alias);
+  const match =
+    /^tsnet:(?:(bridge|veth|peer|lan|shim|dummy|vxlan|gateway|gateway-port):([0-9a-z]+)|(vlan):([A-Za-z0-9_.@-]{1,15}))$/.exec(
+      alias,
+    );
   const [, role = match?.[3], id = match?.[4]] = match ?? [];
   return role && id ? { role: role as LinkRole, id } : undefined;
 }

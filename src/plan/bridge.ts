@@ -1,6 +1,6 @@
 /** What a bridge network and its endpoints need in the kernel, besides the firewall. */
 import { containerVethName, hostVethName, linkAlias } from "../net/names.ts";
-import type { BridgeNetwork, Endpoint } from "./network.ts";
+import type { BridgeNetwork, Endpoint, GatewayNetwork } from "./network.ts";
 import type { Op } from "./op.ts";
 
 /** The bridge, its addresses and its sysctls. The firewall's chain `raw` has to be there first: it makes route_localnet safe. */
@@ -78,7 +78,7 @@ export function planVethRemoval(endpoint: Pick<Endpoint, "id">): Op[] {
 }
 
 /** Lets the host pass packets on between its links, in the families that networks use. */
-export function planForwarding(networks: readonly BridgeNetwork[]): Op[] {
+export function planForwarding(networks: readonly GatewayNetwork[]): Op[] {
   const families = new Set(networks.flatMap(({ subnets }) => subnets.map(({ family }) => family)));
   const keys = [
     ...(families.has(4) ? [["net", "ipv4", "ip_forward"]] : []),

@@ -2,7 +2,7 @@
 import { TsnetError } from "../errors.ts";
 import { containsIp, type HostAddress, type Ip, parseCidr, parseHostAddress } from "../net/cidr.ts";
 import { macOf } from "../net/mac.ts";
-import type { Endpoint, Network } from "./network.ts";
+import { type Endpoint, isLan, type Network } from "./network.ts";
 
 /** NetworkDriver.CreateEndpoint, parsed. */
 export interface EndpointRequest {
@@ -17,7 +17,7 @@ export interface EndpointRequest {
 /**
  * The endpoint that a request asks for, as far as the request says it: not by which leases it has its addresses.
  * @throws TsnetError "invalid" if it has no address, two of a family, or one outside of the network, or a MAC address that its link
- * cannot have; "conflict" if it has an address of the host's own
+ * cannot have; "conflict" if it has an address of the host's own, or is the gateway of a network that hosts share
  */
 export function planEndpoint(request: EndpointRequest, network: Network): Endpoint {
   const { id, mac } = request;
@@ -35,6 +35,7 @@ export function planEndpoint(request: EndpointRequest, network: Network): Endpoi
   for (const address of addresses) {
     refuseOutside(address, network);
     refuseHosts(address, network);
+    refuseGateway(address, network);
   }
   const texts = addresses.map(({ text }) => text);
   return {
@@ -62,16 +63,27 @@ function macFor(network: Network, asked: string | null, ip: Ip): string | null {
     throw new TsnetError("invalid", `--mac-address=${asked}: ${words}; leave it out; ${remedy}`);
   }
   if (network.mode === "macvlan" && network.macvlanMode === "passthru") return asked;
+  if (network.mode === "overlay" && asked === network.mac) {
+    const what = `--mac-address=${asked}: is the gateway's of network ${network.id}, on each host`;
+    throw new TsnetError("conflict", `${what}: give another one, or leave it out`);
+  }
   return asked ?? macOf(network.id, ip);
 }
 
 function refuseHosts({ ip }: HostAddress, network: Network): void {
-  if (network.mode === "bridge" || !network.hostAccess?.addresses.includes(ip.text)) return;
+  if (!isLan(network) || !network.hostAccess?.addresses.includes(ip.text)) return;
   const whose = `is the host's own on network ${network.id} (tsnet.host_address)`;
   throw new TsnetError(
     "conflict",
     `address ${ip.text} ${whose}: give another --ip${ip.family === 6 ? "6" : ""}, or keep it from containers with --aux-address`,
   );
+}
+
+/** Docker's IPAM keeps it on its own host; in an overlay network it is the same on all. */
+function refuseGateway({ ip }: HostAddress, network: Network): void {
+  if (network.mode !== "overlay" || !network.subnets.some(({ defaultGateway }) => defaultGateway === ip.text)) return;
+  const remedy = `give another --ip${ip.family === 6 ? "6" : ""}`;
+  throw new TsnetError("conflict", `address ${ip.text} is the gateway of network ${network.id}: ${remedy}`);
 }
 
 function refuseOutside({ ip, text }: HostAddress, { id, subnets }: Network): void {

@@ -24,6 +24,9 @@
  * A mapping's counter counts its connections, since the nat hooks see first packets only. `traffic4` and `traffic6` count the
  * packets and bytes of container ports, both ways; not those of the host itself, which are not forwarded.
  *
+ * Packets between containers on two hosts that go without a tunnel (plan/direct.ts) are known by the link they come by and both
+ * addresses, which are the network's: `direct4`, `direct6`. No connection of theirs is tracked, so that none is translated.
+ *
  * What has one value in its key or data is declared by "typeof": nft 1.0.6 (Debian 12) crashes when it lists "type ifname" as nft 1.1
  * has made it, and the managed plugin's nft is not the host's.
  */
@@ -47,6 +50,8 @@ export const setDefinitions = `
   set own6         { type ifname . ipv6_addr; flags interval; }
   set multihomed4  { typeof ip saddr; }
   set multihomed6  { typeof ip6 saddr; }
+  set direct4      { type ifname . ipv4_addr . ipv4_addr; flags interval; }
+  set direct6      { type ifname . ipv6_addr . ipv6_addr; flags interval; }
   set loopback4    { type ipv4_addr . inet_proto . inet_service; flags interval; }
   set proxied      { type nf_proto . inet_proto . inet_service; }
   set proxied4     { type ipv4_addr . inet_proto . inet_service; }
@@ -71,6 +76,8 @@ export const chains = (mark: number): string => `
   chain raw {
     type filter hook prerouting priority raw; policy accept;
     ip daddr 127.0.0.0/8 iifname != "lo" goto loopback
+    iifname . ip saddr . ip daddr @direct4 fib daddr type != local notrack
+    iifname . ip6 saddr . ip6 daddr @direct6 fib daddr type != local notrack
   }
   chain loopback {
     iifname @bridges drop
@@ -108,6 +115,8 @@ ${["ip", "ip6"].flatMap(translations).join("\n")}
   chain ours {
     ct state established,related goto pass
     ct status dnat goto published
+    iifname . ip saddr . ip daddr @direct4 goto pass
+    iifname . ip6 saddr . ip6 daddr @direct6 goto pass
     iifname . oifname vmap @between
     ct state invalid drop
     iifname @internal drop

@@ -18,6 +18,8 @@ export const firewallTable = (mark: number): NftTable => ({
     sources6: [0],
     own4: [0],
     own6: [0],
+    direct4: [0],
+    direct6: [0],
     between: [0, 1],
     into: [1],
   },

@@ -4,7 +4,14 @@
  */
 import { type Family, parseHostAddress } from "../net/cidr.ts";
 import { bySet, type Element } from "./elements.ts";
-import type { BridgeNetwork, BridgeSubnet, Endpoint, Network, PortMapping } from "./network.ts";
+import {
+  type BridgeSubnet,
+  type Endpoint,
+  type GatewayNetwork,
+  hasGateway,
+  type Network,
+  type PortMapping,
+} from "./network.ts";
 import type { Elements } from "./observed.ts";
 import { serving } from "./ports.ts";
 
@@ -14,10 +21,12 @@ export interface FirewallInput {
   readonly endpoints: Iterable<Endpoint>;
   /** Names of Docker's own bridges that exist. */
   readonly dockerLinks: Iterable<string>;
+  /** What goes between hosts without a tunnel: directElements of direct.ts. */
+  readonly direct?: readonly Element[];
 }
 
 /** The elements of a network itself. */
-export function networkElements(network: BridgeNetwork): Element[] {
+export function networkElements(network: GatewayNetwork): Element[] {
   const { bridge, internal, icc, trustedLinks } = network;
   return [
     ["bridges", bridge, ""],
@@ -33,14 +42,14 @@ export function networkElements(network: BridgeNetwork): Element[] {
 const families: readonly Family[] = [4, 6];
 
 /** What becomes of a new connection to an address of the network's containers. */
-function intoVerdict({ internal, subnets }: BridgeNetwork, family: Family): string {
+function intoVerdict({ internal, subnets }: GatewayNetwork, family: Family): string {
   const mode = subnets.find((subnet) => subnet.family === family)?.gatewayMode;
   if (!internal && mode === "routed") return "goto routed";
   return !internal && mode === "nat-unprotected" ? "goto unprotected" : "drop";
 }
 
 /** A network that lets only some sources reach its published ports. */
-function sourceElements({ bridge, publishFrom }: BridgeNetwork): Element[] {
+function sourceElements({ bridge, publishFrom }: GatewayNetwork): Element[] {
   if (publishFrom.length === 0) return [];
   return [
     ["restricted", bridge, ""],
@@ -51,7 +60,7 @@ function sourceElements({ bridge, publishFrom }: BridgeNetwork): Element[] {
   ];
 }
 
-function subnetElements({ bridge, internal, masquerade }: BridgeNetwork, subnet: BridgeSubnet): Element[] {
+function subnetElements({ bridge, internal, masquerade }: GatewayNetwork, subnet: BridgeSubnet): Element[] {
   const { family, gatewayMode, snat } = subnet;
   const pool = withoutWholePrefix(subnet.pool);
   const isTranslated = masquerade && !internal && gatewayMode !== "routed";
@@ -63,13 +72,13 @@ function subnetElements({ bridge, internal, masquerade }: BridgeNetwork, subnet:
 }
 
 /** nft lists a subnet of one address as that address. */
-const withoutWholePrefix = (pool: string): string => pool.replace(pool.includes(":") ? /\/128$/ : /\/32$/, "");
+export const withoutWholePrefix = (pool: string): string => pool.replace(pool.includes(":") ? /\/128$/ : /\/32$/, "");
 
 /**
  * The elements of an endpoint's published ports. Several ports may want the same element, which then is in the list more than
  * once: what is removed is the difference of two of an endpoint's lists, never a port's own elements.
  */
-export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">, network: BridgeNetwork): Element[] {
+export function portElements(endpoint: Pick<Endpoint, "addresses" | "ports">, network: GatewayNetwork): Element[] {
   return endpoint.ports.flatMap((mapping) => {
     const { element, target } = serving(mapping, endpoint, network);
     return [
@@ -135,7 +144,7 @@ const steps = (count: number): number[] => Array.from({ length: count }, (_, ste
 const portText = (first: number, count: number): string => (count === 1 ? `${first}` : `${first}-${first + count - 1}`);
 
 /** The elements of an endpoint's open ports, in the families whose gateway mode is "routed", or in both for trusted links. */
-export function openElements(endpoint: Pick<Endpoint, "addresses" | "openPorts">, network: BridgeNetwork): Element[] {
+export function openElements(endpoint: Pick<Endpoint, "addresses" | "openPorts">, network: GatewayNetwork): Element[] {
   if (network.internal) return [];
   return endpoint.addresses
     .map((address) => parseHostAddress(address).ip)
@@ -151,7 +160,7 @@ export function openElements(endpoint: Pick<Endpoint, "addresses" | "openPorts">
     );
 }
 
-const isOpen = ({ trustedLinks, subnets }: BridgeNetwork, family: Family): boolean =>
+const isOpen = ({ trustedLinks, subnets }: GatewayNetwork, family: Family): boolean =>
   trustedLinks.length > 0 || subnets.some((subnet) => subnet.family === family && subnet.gatewayMode === "routed");
 
 /**
@@ -173,9 +182,9 @@ export function multihomedElements(endpoints: Iterable<Endpoint>): Element[] {
 }
 
 /** Everything that should be in our sets and maps. */
-export function wantedElements({ networks, endpoints, dockerLinks }: FirewallInput): Elements {
+export function wantedElements({ networks, endpoints, dockerLinks, direct = [] }: FirewallInput): Elements {
   const all = [...endpoints];
-  const bridges = [...networks].filter((network) => network.mode === "bridge");
+  const bridges = [...networks].filter(hasGateway);
   const byId = new Map(bridges.map((network) => [network.id, network]));
   const elements = [
     ...bridges.flatMap(networkElements),
@@ -185,6 +194,7 @@ export function wantedElements({ networks, endpoints, dockerLinks }: FirewallInp
     }),
     ...multihomedElements(all),
     ...[...dockerLinks].map((name): Element => ["docker_links", name, ""]),
+    ...direct,
   ];
   return bySet(elements);
 }

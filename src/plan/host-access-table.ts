@@ -12,7 +12,7 @@
 import { shimName } from "../net/names.ts";
 import { bySet, type Element } from "./elements.ts";
 import { isIpv4, withoutPrefix } from "./host-access.ts";
-import type { Endpoint, LanNetwork } from "./network.ts";
+import { type Endpoint, isLan, type LanNetwork } from "./network.ts";
 import type { NftTable } from "./nft-script.ts";
 import type { Elements } from "./observed.ts";
 import type { Wanted } from "./reconcile.ts";
@@ -60,11 +60,9 @@ export const reachElements = ({ network, addresses }: Pick<Endpoint, "network" |
 export function wantedHostAccess({ networks, endpoints }: Wanted): Elements | null {
   const isMeant = (id: string): boolean => {
     const network = networks.get(id);
-    return network !== undefined && network.mode !== "bridge" && network.hostAccess !== null;
+    return network !== undefined && isLan(network) && network.hostAccess !== null;
   };
-  const elements = [...networks.values()].flatMap((network) =>
-    network.mode === "bridge" ? [] : shimElements(network),
-  );
+  const elements = [...networks.values()].flatMap((network) => (isLan(network) ? shimElements(network) : []));
   if (elements.length === 0) return null;
   const reached = [...endpoints.values()].filter(({ network }) => isMeant(network));
   return bySet([...elements, ...reached.flatMap(reachElements)]);

@@ -1,5 +1,5 @@
 /** What stands in the way of a network on a parent. */
-import type { LanNetwork, Network } from "./network.ts";
+import { isLan, type LanNetwork, type Network } from "./network.ts";
 
 /**
  * What stands in the network's way among those that exist, in the words of Docker's own drivers (moby, drivers/macvlan and
@@ -8,7 +8,7 @@ import type { LanNetwork, Network } from "./network.ts";
  */
 export function parentConflict(network: LanNetwork, others: Iterable<Network>): string {
   for (const other of others) {
-    if (other.mode === "bridge" || other.id === network.id || other.parent.name !== network.parent.name) continue;
+    if (!isLan(other) || other.id === network.id || other.parent.name !== network.parent.name) continue;
     const conflict = conflictWith(network, other);
     if (conflict !== "") return `parent=${other.parent.name}: ${conflict}; give another parent, or a VLAN of its own`;
   }

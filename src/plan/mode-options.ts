@@ -4,11 +4,13 @@ import { ipvlanKeys, macvlanKeys } from "./lan-options.ts";
 import type { Network } from "./network.ts";
 import { shorten } from "./option-values.ts";
 import { bridgeKeys } from "./options.ts";
+import { overlayKeys } from "./overlay-options.ts";
 
 const keysOf: Readonly<Record<Network["mode"], readonly string[]>> = {
   bridge: bridgeKeys,
   macvlan: macvlanKeys,
   ipvlan: ipvlanKeys,
+  overlay: overlayKeys,
 };
 const modes = Object.keys(keysOf) as Network["mode"][];
 

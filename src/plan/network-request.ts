@@ -5,9 +5,10 @@ import { macOf } from "../net/mac.ts";
 import { bridgeName } from "../net/names.ts";
 import { planLanNetwork } from "./lan-request.ts";
 import { modeOf } from "./mode-options.ts";
-import type { BridgeNetwork, BridgeSubnet, Network } from "./network.ts";
+import { type BridgeNetwork, type BridgeSubnet, type GatewayNetwork, isLan, type Network } from "./network.ts";
 import { refuseIsolated, refuseWithoutEffect } from "./option-conflicts.ts";
 import { type BridgeOptions, parseBridgeOptions } from "./options.ts";
+import { planOverlayNetwork } from "./overlay-request.ts";
 import { type AskedSubnet, auxiliaryIp, planSubnets } from "./subnet-request.ts";
 
 /** One subnet as Docker's IPAM chose it. */
@@ -48,6 +49,7 @@ export interface PlannedNetwork<N extends Network> {
  */
 export function planNetwork(request: NetworkRequest): PlannedNetwork<Network> {
   const mode = modeOf(request.options);
+  if (mode === "overlay") return planOverlayNetwork(request);
   return mode === "bridge" ? planBridgeNetwork(request) : planLanNetwork(mode, request);
 }
 
@@ -117,9 +119,9 @@ function auxiliaryGateway({ family, pool, auxiliary }: AskedSubnet, internal: bo
  * What stands in a network's way among those that exist; "" for nothing.
  * The words are those of Docker's own bridge driver.
  */
-export function networkConflict(network: BridgeNetwork, others: Iterable<Network>): string {
+export function networkConflict(network: GatewayNetwork, others: Iterable<Network>): string {
   for (const other of others) {
-    if (other.mode !== "bridge" || other.id === network.id) continue;
+    if (isLan(other) || other.id === network.id) continue;
     const reason = conflictWith(network, other);
     if (reason === "") continue;
     return `cannot create network ${network.id} (${network.bridge}): conflicts with network ${other.id} (${other.bridge}): ${reason}`;
@@ -127,7 +129,7 @@ export function networkConflict(network: BridgeNetwork, others: Iterable<Network
   return "";
 }
 
-function conflictWith(network: BridgeNetwork, other: BridgeNetwork): string {
+function conflictWith(network: GatewayNetwork, other: GatewayNetwork): string {
   if (network.bridge === other.bridge) return "networks have same bridge name";
   for (const { family, pool } of network.subnets) {
     const clash = other.subnets.find(

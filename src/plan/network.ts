@@ -47,15 +47,10 @@ interface AnyNetwork {
   readonly ready: boolean;
 }
 
-/** A network of mode bridge. */
-export interface BridgeNetwork extends AnyNetwork {
-  readonly mode: "bridge";
-  /** The bridge's link name. */
+/** A network whose containers' way out is a link of this host that has the gateways' addresses, and where their ports are published. */
+interface NetworkWithGateway extends AnyNetwork {
+  /** That link: the bridge; of an overlay network, the host's end of the way into its namespace. */
   readonly bridge: string;
-  /** Whether the user made the bridge: then it is used, and never deleted. */
-  readonly adopted: boolean;
-  /** The gateways that an adopted bridge had as addresses already: they stay when the network goes. */
-  readonly kept: readonly string[];
   readonly mac: string;
   /** Whether containers of the network may talk to each other. */
   readonly icc: boolean;
@@ -72,6 +67,30 @@ export interface BridgeNetwork extends AnyNetwork {
   /** Whose rules published ports pass: Docker's, or those that the host has for its own services. */
   readonly publishPolicy: "docker" | "host";
 }
+
+/** A network of mode bridge. */
+export interface BridgeNetwork extends NetworkWithGateway {
+  readonly mode: "bridge";
+  /** Whether the user made the bridge: then it is used, and never deleted. */
+  readonly adopted: boolean;
+  /** The gateways that an adopted bridge had as addresses already: they stay when the network goes. */
+  readonly kept: readonly string[];
+}
+
+/** A network of mode overlay: the same on all hosts that have it. */
+export interface OverlayNetwork extends NetworkWithGateway {
+  readonly mode: "overlay";
+  /** VXLAN network identifier, 1 to 16777215 (RFC 7348); 0 until the cluster has said which. */
+  readonly vni: number;
+  /** Whether broadcast, multicast and frames to unknown addresses go to the other hosts that have the network. */
+  readonly flood: boolean;
+  /** How what its containers send each other gets to other hosts: see plan/direct.ts. */
+  readonly datapath: Datapath;
+}
+
+/** "auto": without a tunnel to hosts of the same segment. "direct": the same, and it is said which hosts are not. */
+export const datapaths = ["auto", "vxlan", "direct"] as const;
+export type Datapath = (typeof datapaths)[number];
 
 /** What the links of a network with a parent are on. */
 export interface Parent {
@@ -124,7 +143,17 @@ export interface IpvlanNetwork extends NetworkWithParent {
 /** A network on a link of the host. */
 export type LanNetwork = MacvlanNetwork | IpvlanNetwork;
 
-export type Network = BridgeNetwork | LanNetwork;
+export type Network = BridgeNetwork | OverlayNetwork | LanNetwork;
+
+export const isLan = (network: Network): network is LanNetwork =>
+  network.mode === "macvlan" || network.mode === "ipvlan";
+
+/** A network that may have its gateways on this host. */
+export type GatewayNetwork = BridgeNetwork | OverlayNetwork;
+
+/** Whether this host has a link with the network's gateways; of an overlay, only if tsnet is to lead its containers out. */
+export const hasGateway = (network: Network): network is GatewayNetwork =>
+  network.mode === "bridge" || (network.mode === "overlay" && !network.internal && network.publish === "native");
 
 /** Whether containers of the network have neighbors on its segment, whom they find by ARP and neighbor discovery. */
 export const isLayer2 = (network: LanNetwork): boolean => network.mode === "macvlan" || network.ipvlanMode === "l2";

@@ -2,8 +2,8 @@
 import { bySet, diffElements, type Element } from "./elements.ts";
 import type { Elements, ObservedFirewall } from "./observed.ts";
 
-/** The tables that tsnet keeps: family and name. */
-export type TableName = "inet tsnet" | "arp tsnet";
+/** The tables that tsnet keeps: family and name. The last is in namespaces of ours. */
+export type TableName = "inet tsnet" | "arp tsnet" | "bridge tsnet";
 
 /** A table without its elements. */
 export interface NftTable {

@@ -22,10 +22,34 @@ export interface ObservedLink {
   readonly lower: number;
   /** Only of an 802.1Q link. */
   readonly vlanId?: number;
+  readonly vxlan?: ObservedVxlan;
   /** Only of a bridge port: its hairpin flag. */
   readonly hairpin?: boolean;
   /** Only of a bridge: whether nf_call_iptables and nf_call_ip6tables are both on. */
   readonly nfCall?: boolean;
+}
+
+/** What makes a VXLAN link what it is. */
+export interface ObservedVxlan {
+  readonly vni: number;
+  readonly port: number;
+  /** The tunnel address; "" for none. */
+  readonly local: string;
+  readonly learning: boolean;
+}
+
+/** What a port of a bridge does by itself: see PortFlags. */
+export interface ObservedPortFlags {
+  readonly learning: boolean;
+  readonly suppress: boolean;
+  /** null where it holds for some kinds of frames only. */
+  readonly flood: boolean | null;
+}
+
+/** A link in a network namespace of ours. */
+export interface ObservedPort extends ObservedLink {
+  /** null for what is no port of a bridge. */
+  readonly flags: ObservedPortFlags | null;
 }
 
 /** An address of the host's namespace: "172.18.0.1/16" on the link with this index. */
@@ -55,7 +79,26 @@ export interface ObservedRoute {
   readonly source: string;
 }
 
-/** Which routes are observed: those whose output link is a bridge or a shim of ours, or all. */
+/** How this host would send to another: what the routing says now. */
+export interface ObservedPath {
+  /** The source address. */
+  readonly source: string;
+  /** Name of the output link. */
+  readonly link: string;
+  /** Of the route, or of the link. */
+  readonly mtuBytes: number;
+  /** Next hop; "" for a neighbor on the link. */
+  readonly gateway: string;
+}
+
+/** What is in a network namespace of ours, without forwarding entries. */
+export interface ObservedNamespace {
+  readonly links: readonly ObservedPort[];
+  /** Whether its file is there; without it the namespace ends with this process. */
+  readonly isPinned: boolean;
+}
+
+/** Which routes are observed: those whose output link is a bridge, a shim of ours or the gateway of an overlay network, or all. */
 export type ObservedRoutes = "of bridges and shims" | "all";
 
 /** Everything that the reconciler compares with the records, but for the firewall. */

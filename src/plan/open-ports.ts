@@ -1,5 +1,5 @@
 /** Which ports of a container are open under its own address. */
-import type { BridgeNetwork, OpenPort } from "./network.ts";
+import type { GatewayNetwork, OpenPort } from "./network.ts";
 
 /**
  * What published ports open under the container's own address, with the gateway mode "routed" or for trusted links: the container
@@ -7,7 +7,7 @@ import type { BridgeNetwork, OpenPort } from "./network.ts";
  */
 export function planOpenPorts(
   bindings: readonly { readonly protocol: OpenPort["protocol"]; readonly containerPort: number }[],
-  network: BridgeNetwork,
+  network: GatewayNetwork,
 ): OpenPort[] {
   const { internal, subnets, trustedLinks } = network;
   const isOpen = trustedLinks.length > 0 || subnets.some(({ gatewayMode }) => gatewayMode === "routed");

@@ -2,6 +2,7 @@
 import { TsnetError } from "../errors.ts";
 import type { BridgeNetwork } from "./network.ts";
 import type { BridgeOptions } from "./options.ts";
+import type { OverlayOptions } from "./overlay-options.ts";
 
 const bridge = (name: string): string => `com.docker.network.bridge.${name}`;
 
@@ -41,6 +42,27 @@ export function refuseWithoutEffect(options: BridgeOptions, { internal, subnets 
     const host = publishPolicy === "host" ? publishPolicy : "";
     refuse([["tsnet.publish_policy", host]], modes.join(" and "), "no port of the host is published");
   }
+}
+
+/**
+ * As above, for an overlay.
+ * @throws TsnetError "invalid" that names both keys
+ */
+export function refuseUnpublished(options: OverlayOptions, internal: boolean): void {
+  const { egress, publishFrom, publishPolicy, datapath } = options;
+  const direct = [["tsnet.datapath", datapath === "direct" ? datapath : ""]] as const;
+  const publishing = [
+    ["tsnet.publish_from", publishFrom?.join(",") ?? ""],
+    ["tsnet.publish_policy", publishPolicy ?? ""],
+  ] as const;
+  if (internal) {
+    const all = [...publishing, ["tsnet.egress", egress === "engine" ? egress : ""] as const];
+    refuse(all, "--internal", "an internal network publishes no ports, and has no way out");
+    refuse(direct, "--internal", "the short way is by the hosts, which an internal network has no link to");
+  }
+  if (egress !== "engine") return;
+  refuse(publishing, "tsnet.egress=engine", "Docker publishes the ports, by rules of its own");
+  refuse(direct, "tsnet.egress=engine", "the short way is by a link of tsnet's, and Docker's is there instead");
 }
 
 const gatewayModesOf = ({ gatewayMode4, gatewayMode6 }: BridgeOptions): [key: string, mode: string][] => [

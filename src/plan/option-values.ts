@@ -71,14 +71,17 @@ export function goBoolean(value: string): boolean {
   return fail("expected true or false");
 }
 
+/** ETH_MIN_MTU of include/uapi/linux/if_ether.h. */
+export const leastMtuBytes = 68;
+
 /**
- * Limits of links of Ethernet: ETH_MIN_MTU and ETH_MAX_MTU of include/uapi/linux/if_ether.h.
+ * Limits of links of Ethernet: as above, and ETH_MAX_MTU.
  * @returns bytes; undefined for the default
  */
 export function mtu(value: string): number | undefined {
   if (/^0+$/.test(value)) return undefined;
   const bytes = /^\d+$/.test(value) ? Number(value) : Number.NaN;
-  return bytes >= 68 && bytes <= 65535
+  return bytes >= leastMtuBytes && bytes <= 65535
     ? bytes
     : fail("expected a number of bytes from 68 to 65535, or 0 for the default");
 }

@@ -48,7 +48,7 @@ const parsers: OptionTable<BridgeOptions>["parsers"] = {
   [bridge("gateway_mode_ipv6")]: (value) => ({ gatewayMode6: gatewayMode(value) }),
   [bridge("trusted_host_interfaces")]: (value) => ({ trustedLinks: linkNames(value) }),
   "tsnet.publish": (value) => ({ publish: oneOf(["native", "engine"], value) }),
-  "tsnet.publish_from": (value) => ({ publishFrom: sources(value) }),
+  "tsnet.publish_from": (value) => ({ publishFrom: publishSources(value) }),
   "tsnet.publish_policy": (value) => ({ publishPolicy: oneOf(["docker", "host"], value) }),
   "com.docker.network.host_ipv4": (value) => ({ snat4: addressOf(4, value) }),
   "com.docker.network.host_ipv6": (value) => ({ snat6: addressOf(6, value) }),
@@ -87,7 +87,7 @@ function linkNames(value: string): string[] {
  * In order, less those that lie within others, since the kernel refuses overlapping intervals. Two subnets share all of one, or
  * nothing.
  */
-function sources(value: string): string[] {
+export function publishSources(value: string): string[] {
   const widest: Cidr[] = [];
   for (const one of value.split(",").map(parseSource).sort(byPlace)) {
     const last = widest.at(-1);

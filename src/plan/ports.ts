@@ -1,7 +1,7 @@
 /** Published ports: on which addresses of the host, in which blocks, and who passes on what arrives there. */
 import { TsnetError } from "../errors.ts";
 import type { Family } from "../net/cidr.ts";
-import type { BridgeNetwork, Endpoint, PortMapping } from "./network.ts";
+import type { Endpoint, GatewayNetwork, PortMapping } from "./network.ts";
 
 /** What `docker run -p` asks for: one container port. */
 export interface PortBinding {
@@ -29,7 +29,7 @@ export interface Serving {
 /** Who has published ports: what of an endpoint and its network decides on where and how. */
 export interface PortOwner {
   readonly endpoint: Pick<Endpoint, "addresses">;
-  readonly network: Pick<BridgeNetwork, "internal" | "publish" | "publishPolicy" | "hostBinding" | "subnets">;
+  readonly network: Pick<GatewayNetwork, "internal" | "publish" | "publishPolicy" | "hostBinding" | "subnets">;
   /** Another endpoint of the container publishes for IPv6: this one passes nothing on from IPv6 to its IPv4 address. */
   readonly noProxy6To4: boolean;
   /** Whether the host has IPv6 at all. */
@@ -45,7 +45,7 @@ export interface PortOwner {
 export function serving(
   { protocol, hostAddress, containerPort }: Pick<PortMapping, "protocol" | "hostAddress" | "containerPort">,
   { addresses }: Pick<Endpoint, "addresses">,
-  { publishPolicy }: Pick<BridgeNetwork, "publishPolicy">,
+  { publishPolicy }: Pick<GatewayNetwork, "publishPolicy">,
 ): Serving {
   const family = familyOf(hostAddress);
   const own = addressOf(addresses, family);

@@ -2,7 +2,7 @@
 import { parseHostAddress } from "../net/cidr.ts";
 import { linkAlias, shimName } from "../net/names.ts";
 import { type ParentState, planShim, planShimAddresses, type Reach, reachesOf, shimAddresses } from "./host-access.ts";
-import type { Endpoint, LanNetwork, Network } from "./network.ts";
+import { type Endpoint, isLan, type LanNetwork, type Network } from "./network.ts";
 import type { Observed, ObservedLink } from "./observed.ts";
 import type { Op } from "./op.ts";
 import type { Repair, Wanted } from "./reconcile.ts";
@@ -27,8 +27,7 @@ export function planHostAccessRepairs(wanted: Wanted, observed: Observed): Repai
   });
 }
 
-const hasHostAccess = (network: Network): network is LanNetwork =>
-  network.mode !== "bridge" && network.hostAccess !== null;
+const hasHostAccess = (network: Network): network is LanNetwork => isLan(network) && network.hostAccess !== null;
 
 interface Compared {
   readonly network: LanNetwork;

@@ -3,7 +3,7 @@ import { lanLinkName, linkAlias } from "../net/names.ts";
 import { parseVlanName } from "../net/vlan.ts";
 import { lanLink, planParent } from "./lan.ts";
 import { planLanRoutes } from "./lan-routes.ts";
-import type { Endpoint, LanNetwork, Network } from "./network.ts";
+import { type Endpoint, isLan, type LanNetwork, type Network } from "./network.ts";
 import type { Observed, ObservedLink } from "./observed.ts";
 import type { Op } from "./op.ts";
 import { type Repair, removedGroup, type Wanted } from "./reconcile.ts";
@@ -35,14 +35,14 @@ export function planLanReconcile(
   names: ReadonlyMap<string, string>,
 ): LanPlan {
   const all = [...wanted.networks.values()];
-  if (all.every(({ mode }) => mode === "bridge")) return { repairs: [], restorations: [] };
+  if (!all.some(isLan)) return { repairs: [], restorations: [] };
   const links = linksByName(observed);
   const networks = all.filter(isReadyLan);
   const parents = networks.flatMap((network) => repairParent(network, links));
   const joined = [...wanted.endpoints.values()].flatMap((endpoint) => {
     const network = wanted.networks.get(endpoint.network);
     const found = endpoint.sandbox === null ? undefined : sandboxes.get(endpoint.sandbox);
-    if (network === undefined || network.mode === "bridge" || endpoint.sandbox === null || !found) return [];
+    if (network === undefined || !isLan(network) || endpoint.sandbox === null || !found) return [];
     const name = names.get(endpoint.id);
     return [{ network, endpoint: { ...endpoint, sandbox: endpoint.sandbox }, found, name }];
   });
@@ -59,7 +59,7 @@ export function planLanReconcile(
 export const linksByName = ({ links }: Pick<Observed, "links">): ReadonlyMap<string, ObservedLink> =>
   new Map(links.filter(({ group }) => group !== removedGroup).map((link) => [link.name, link]));
 
-const isReadyLan = (network: Network): network is LanNetwork => network.mode !== "bridge" && network.ready;
+const isReadyLan = (network: Network): network is LanNetwork => isLan(network) && network.ready;
 
 /** Whether a network's parent is there, or is for tsnet to make, and can be made. */
 export function hasParent({ parent }: LanNetwork, links: ReadonlyMap<string, ObservedLink>): boolean {
@@ -146,7 +146,7 @@ function restore({ network, endpoint, found, name }: Joined, links: ReadonlyMap<
 export function followedLinks(networks: Iterable<Network>): ReadonlySet<string> {
   const names = new Set<string>();
   for (const network of networks) {
-    if (network.mode === "bridge") continue;
+    if (!isLan(network)) continue;
     names.add(network.parent.name);
     if (network.parent.kind === "vlan") names.add(parseVlanName(network.parent.name).base);
   }

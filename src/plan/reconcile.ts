@@ -12,12 +12,11 @@ import {
   hostVethName,
   isDockerLink,
   type LinkRole,
-  lanLinkName,
   linkAlias,
   parseLinkAlias,
 } from "../net/names.ts";
 import { bridgeAddresses, planBridge } from "./bridge.ts";
-import type { BridgeNetwork, Endpoint, Network, Parent } from "./network.ts";
+import { type BridgeNetwork, type Endpoint, hasGateway, isLan, type Network, type Parent } from "./network.ts";
 import type { Observed, ObservedLink } from "./observed.ts";
 import type { EnsureRoute, Op } from "./op.ts";
 
@@ -30,25 +29,36 @@ export interface Wanted {
 /** One thing that is not as it should be, and the operations that mend it. */
 export interface Repair {
   /** By which repairs are counted: what was not as it should be. */
-  readonly kind: "links" | "addresses" | "routes" | "leftovers";
+  readonly kind: "links" | "addresses" | "routes" | "leftovers" | "overlays";
   /** For the log: "bridge tsb-4f2a… of network 4f2a… is gone". */
   readonly reason: string;
   readonly ops: readonly Op[];
 }
 
-/** Compares and plans; an empty list means that records and kernel agree. */
-export function planReconcile(wanted: Wanted, observed: Observed): Repair[] {
+/**
+ * Compares and plans; an empty list means that records and kernel agree.
+ * @param wasRecorded whether a network or endpoint was recorded when the observation was asked for: somebody who has removed it since has
+ * removed its links as well, or is about to
+ */
+export function planReconcile(
+  wanted: Wanted,
+  observed: Observed,
+  wasRecorded: (id: string) => boolean = () => false,
+): Repair[] {
   const links = new Map(observed.links.map((link) => [link.name, link]));
   // Docker has put the container's end back into the host's namespace, and it goes with the host's end
   const leaving = new Set(
     observed.links.flatMap(({ group, alias }) => (group === removedGroup ? [parseLinkAlias(alias)?.id ?? ""] : [])),
   );
+  const isLeaving = (id: string): boolean => wasRecorded(id) && !wanted.networks.has(id) && !wanted.endpoints.has(id);
   return [
     ...[...wanted.networks.values()].flatMap((network) =>
       network.mode === "bridge" ? repairBridge(network, links, observed) : [],
     ),
     ...[...wanted.endpoints.values()].flatMap((endpoint) => repairPort(endpoint, wanted, links)),
-    ...observed.links.flatMap((link) => removeLeftover(link, wanted, leaving)),
+    ...observed.links
+      .filter(({ alias }) => !isLeaving(parseLinkAlias(alias)?.id ?? ""))
+      .flatMap((link) => removeLeftover(link, wanted, leaving)),
   ];
 }
 
@@ -132,11 +142,15 @@ function isKnown({ role, id }: { role: LinkRole; id: string }, { networks, endpo
   switch (role) {
     case "bridge":
       return networks.get(id)?.mode === "bridge";
+    case "gateway": {
+      const network = networks.get(id);
+      return network?.mode === "overlay" && hasGateway(network);
+    }
     case "dummy":
       return parentOf(networks.get(id))?.kind === "dummy";
     case "shim": {
       const network = networks.get(id);
-      return network !== undefined && network.mode !== "bridge" && network.hostAccess !== null;
+      return network !== undefined && isLan(network) && network.hostAccess !== null;
     }
     case "vlan":
       // also one that found a link of somebody else's there, which has vanished since
@@ -147,7 +161,7 @@ function isKnown({ role, id }: { role: LinkRole; id: string }, { networks, endpo
 }
 
 const parentOf = (network: Network | undefined): Parent | undefined =>
-  network === undefined || network.mode === "bridge" ? undefined : network.parent;
+  network !== undefined && isLan(network) ? network.parent : undefined;
 
 /** The link group of what waits for its deletion. */
 export const removedGroup = 0x74736e65;
@@ -176,15 +190,15 @@ export function endpointState(
 }
 
 /**
- * The same of an endpoint whose only link is the container's: as it goes with the container, nothing of it stays in the host's
- * namespace. "waiting" is also the one without link and sandbox between Leave and DeleteEndpoint, when dockerd has the link in
+ * The same of an endpoint whose only link in the host's namespace is the container's: as it goes with the container, nothing of it
+ * stays there. "waiting" is also the one without link and sandbox between Leave and DeleteEndpoint, when dockerd has the link in
  * its hands; the record of one that died with its container has the path of a sandbox that is gone.
  */
-export function lanEndpointState(
-  endpoint: Pick<Endpoint, "id" | "sandbox">,
-  hasLink: (name: string) => boolean,
+export function loneEndpointState(
+  endpoint: Pick<Endpoint, "sandbox">,
+  hasLink: boolean,
   sandboxes: ReadonlySet<string>,
 ): "alive" | "waiting" | "dead" {
   if (endpoint.sandbox !== null && sandboxes.has(endpoint.sandbox)) return "alive";
-  return endpoint.sandbox === null || hasLink(lanLinkName(endpoint.id)) ? "waiting" : "dead";
+  return endpoint.sandbox === null || hasLink ? "waiting" : "dead";
 }

@@ -1,6 +1,6 @@
 /** Where a container's packets go: what Join tells dockerd of it. */
 import { containsIp, type Family, type Ip, parseCidr, parseHostAddress } from "../net/cidr.ts";
-import type { BridgeNetwork, Endpoint, Subnet } from "./network.ts";
+import type { Endpoint, GatewayNetwork, Subnet } from "./network.ts";
 
 export interface Routes {
   /** Default routes, "172.18.0.1"; "" for none. */
@@ -17,7 +17,7 @@ export interface Routes {
  */
 export function planRoutes(
   { addresses }: Pick<Endpoint, "addresses">,
-  { subnets, publish }: Pick<BridgeNetwork, "subnets" | "publish">,
+  { subnets, publish }: Pick<GatewayNetwork, "subnets" | "publish">,
 ): Routes {
   const own = addresses.map((address) => parseHostAddress(address).ip).flatMap((ip) => subnetAt(ip, subnets) ?? []);
   const gateway = (wanted: Family): string =>

@@ -32,6 +32,8 @@ export interface Asked {
   readonly mode: Network["mode"];
   readonly request: NetworkRequest;
   readonly options: CommonOptions;
+  /** So much of the MTU that the options say does not reach the containers. */
+  readonly overheadBytes?: number;
 }
 
 /**
@@ -47,7 +49,7 @@ export function planSubnets<S extends Subnet>(asked: Asked, plan: (subnet: Asked
 }
 
 function familySubnets<S extends Subnet>(family: Family, asked: Asked, plan: (subnet: AskedSubnet) => S): S[] {
-  const { request, options, mode } = asked;
+  const { request, options, mode, overheadBytes = 0 } = asked;
   const field = `IPv${family}Data`;
   const requested = family === 4 ? request.ipv4 : request.ipv6;
   const enabled =
@@ -56,7 +58,7 @@ function familySubnets<S extends Subnet>(family: Family, asked: Asked, plan: (su
   if (requested.length === 0 && enabled === true) {
     throw new TsnetError("invalid", `${field}: ipv${family} pool is empty`);
   }
-  if (family === 6 && requested.length > 0) refuseTooSmall(options);
+  if (family === 6 && requested.length > 0) refuseTooSmall(options, overheadBytes);
   const subnets = requested.map((subnet, index) => plan(checked(family, subnet, `${field}[${index}]`, mode)));
   return inOrder(subnets, field);
 }
@@ -75,11 +77,16 @@ function checked(family: Family, requested: RequestedSubnet, field: string, mode
 }
 
 /** The least MTU of a link with IPv6: IPV6_MIN_MTU of include/net/ipv6.h (RFC 8200, 5). */
-const leastMtu6Bytes = 1280;
+export const leastMtu6Bytes = 1280;
 
-function refuseTooSmall({ mtuBytes = leastMtu6Bytes }: CommonOptions): void {
-  if (mtuBytes >= leastMtu6Bytes) return;
-  const reason = `IPv6 needs ${leastMtu6Bytes} bytes at least; give more, or leave --ipv6 out`;
+function refuseTooSmall({ mtuBytes }: CommonOptions, overheadBytes: number): void {
+  const leastBytes = leastMtu6Bytes + overheadBytes;
+  if (mtuBytes === undefined || mtuBytes >= leastBytes) return;
+  const need = `${leastMtu6Bytes} bytes at least`;
+  const reason =
+    overheadBytes === 0
+      ? `IPv6 needs ${need}; give more, or leave --ipv6 out`
+      : `IPv6 needs ${need}, and its way to other hosts ${overheadBytes} more; give ${leastBytes}, or leave --ipv6 out`;
   throw new TsnetError("invalid", `com.docker.network.driver.mtu=${mtuBytes}: ${reason}`);
 }
 

@@ -29,11 +29,16 @@ export interface CallOptions {
 // biome-ignore lint/suspicious/noExplicitAny: each caller says what it reads of an answer
 export type Body = any;
 
+/** Longer than a disk that works takes to write. */
+const shortestChangeMs = 1_500;
+
 export class EtcdClient {
   readonly #options: EtcdClientOptions;
   readonly #endpoints: readonly EtcdEndpoint[];
   /** The latest of etcd's that was heard of. */
   revision = 0n;
+  /** That of the last answer; "" before the first. */
+  cluster = "";
   #preferred = 0;
   #isClosed = false;
   #token: Promise<string | null> | undefined;
@@ -66,6 +71,7 @@ export class EtcdClient {
   }
 
   #note({ header }: Body): void {
+    this.cluster = String(header?.cluster_id ?? this.cluster);
     const revision = BigInt(header?.revision ?? 0);
     if (revision > this.revision) this.revision = revision;
   }
@@ -153,14 +159,14 @@ export class EtcdClient {
     for (const [index, endpoint] of endpoints.entries()) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0 || signal?.aborted || this.#isClosed) break;
-      // each has its share of the time; but what may have been done is not asked for again, so that it has all there is
+      // each has its share of the time; what may have been done is asked for again by those who ask, if at all
       const connectMs = leftMs / (endpoints.length - index);
       try {
         const answer = await endpoint.post(path, body, {
           token,
           signal,
           connectMs,
-          totalMs: isRead ? connectMs : leftMs,
+          totalMs: isRead ? connectMs : Math.min(leftMs, this.#changeMs),
         });
         return bodyOf(answer);
       } catch (error) {
@@ -172,6 +178,11 @@ export class EtcdClient {
       }
     }
     throw new CallFailed(failures);
+  }
+
+  /** So long one server may take for a change: one that is cut off keeps silent, and who tries again asks another. */
+  get #changeMs(): number {
+    return Math.max(shortestChangeMs, this.#options.timeoutMs / this.#endpoints.length);
   }
 
   #inOrder = (): EtcdEndpoint[] => [

@@ -7,13 +7,17 @@ import { TsnetError } from "../errors.ts";
 import type { Body, EtcdClient } from "./etcd-client.ts";
 import type { EtcdEndpoint } from "./etcd-http.ts";
 import type { EtcdKeys } from "./etcd-keys.ts";
+import type { EtcdPosition } from "./etcd-position.ts";
 import type { Follower, Following, Kind } from "./store.ts";
 
 export interface FollowingOptions {
   /** After so much silence the server is asked whether it is still there. */
   readonly checkMs: number;
-  /** Told once when etcd is lost, why, and once when it is back: null. */
-  readonly report: (trouble: TsnetError | null) => void;
+  /**
+   * Told once when etcd is lost, why, and once when it is back: null.
+   * @param hasLost whether it is there, but not what it was
+   */
+  readonly report: (trouble: TsnetError | null, hasLost?: boolean) => void;
 }
 
 /** Between two attempts: twice as long each time, unless the one before has lasted. At random a little less, since all hosts try. */
@@ -24,6 +28,7 @@ const steadyMs = 10_000;
 export class EtcdFollowing {
   readonly #client: EtcdClient;
   readonly #keys: EtcdKeys;
+  readonly #position: EtcdPosition;
   readonly #options: FollowingOptions;
   readonly #abort = new AbortController();
   readonly #followers = new Map<Follower, Kind>();
@@ -31,14 +36,15 @@ export class EtcdFollowing {
   #running: Promise<void> | undefined;
   #isInTrouble = false;
   #pauseMs = shortestPauseMs;
-  /** Whether etcd has gone back since all was told. */
-  #hasLost = false;
+  /** Those that the followers were told of: EtcdPosition.losses. */
+  #losses = 0;
   /** When something was last heard of the watch, by performance.now(). */
   #heardAt = 0;
 
-  constructor(client: EtcdClient, keys: EtcdKeys, options: FollowingOptions) {
+  constructor(client: EtcdClient, keys: EtcdKeys, position: EtcdPosition, options: FollowingOptions) {
     this.#client = client;
     this.#keys = keys;
+    this.#position = position;
     this.#options = options;
   }
 
@@ -100,9 +106,11 @@ export class EtcdFollowing {
       }
     }
     this.#abort.signal.throwIfAborted();
-    this.#compare(before, BigInt(revision ?? 0));
-    for (const [follower, kind] of this.#followers) follower.reset(new Map(values.get(kind)), this.#hasLost);
-    this.#hasLost = false;
+    this.#report(this.#position.compare(before, BigInt(revision ?? 0)), true);
+    const { losses } = this.#position;
+    for (const [follower, kind] of this.#followers)
+      follower.reset(values.get(kind) ?? new Map(), losses !== this.#losses);
+    this.#losses = losses;
     this.#ready.resolve();
     return revision ?? "0";
   }
@@ -167,21 +175,11 @@ export class EtcdFollowing {
     }
   }
 
-  /** Etcd only counts up: if it is behind of what it was, it is not what it was. Said each time, if it is lost already or not. */
-  #compare(before: bigint, revision: bigint): void {
-    if (revision >= before) return;
-    this.#client.revision = revision;
-    const why = "it was restored from a backup, or made anew, and has lost what was changed since";
-    this.#hasLost = true;
-    this.#isInTrouble = false;
-    this.#report(new TsnetError("store", `etcd has gone back from revision ${before} to ${revision}: ${why}`));
-  }
-
-  #report(error: unknown): void {
-    if (this.#isInTrouble) return;
+  /** @param hasLost whether etcd is there, which is said each time, if it is in trouble already or not */
+  #report(error: unknown, hasLost = false): void {
+    if (error === undefined || (this.#isInTrouble && !hasLost)) return;
     this.#isInTrouble = true;
-    this.#options.report(
-      error instanceof TsnetError ? error : new TsnetError("store", "etcd cannot be followed", { cause: error }),
-    );
+    const trouble = error instanceof TsnetError ? error : undefined;
+    this.#options.report(trouble ?? new TsnetError("store", "etcd cannot be followed", { cause: error }), hasLost);
   }
 }

@@ -1,12 +1,13 @@
 /** Our records as etcd's API has them: keys and values in base64, "<prefix><kind>/<id>". */
+import type { TsnetError } from "../errors.ts";
 import type { Body, CallOptions, EtcdClient } from "./etcd-client.ts";
 import { type ConditionRow, type Kind, parseValue, type Row } from "./store.ts";
 
 const encode = (text: string): string => Buffer.from(text).toString("base64");
 const decode = (text: string): string => Buffer.from(text, "base64").toString();
 
-/** How many records are asked for at a time: an answer of gRPC's usual size has room for them. */
-const recordsPerPage = 1000;
+/** How many records are asked for at a time: in an answer of so many, the main thread is not lost for longer than some milliseconds. */
+const recordsPerPage = 250;
 
 /** All of the keys that begin with a text that ends in "/": "0" comes next. */
 const rangeOf = (start: string): { key: string; range_end: string } => ({
@@ -24,10 +25,17 @@ export interface Entry {
 
 export class EtcdKeys {
   readonly #prefix: string;
+  readonly #skip: (error: TsnetError) => void;
+  /** The keys whose values were left out when they were last read. */
+  readonly #skipped = new Set<string>();
 
-  /** @param prefix "/tsnet/" */
-  constructor(prefix: string) {
+  /**
+   * @param prefix "/tsnet/"
+   * @param skip is told of each value that is no JSON, once
+   */
+  constructor(prefix: string, skip: (error: TsnetError) => void = () => {}) {
     this.#prefix = prefix;
+    this.#skip = skip;
   }
 
   /** All of our keys. */
@@ -56,7 +64,7 @@ export class EtcdKeys {
   }
 
   /**
-   * The records of a kind, page by page, as they were at one revision.
+   * The records of a kind, page by page, as they were at one revision; without those whose value is no JSON.
    * @param revision null for the present one
    * @param options of each page
    * @returns each page with the revision
@@ -74,21 +82,35 @@ export class EtcdKeys {
       const body = { ...range, limit: recordsPerPage, ...(at === null ? {} : { revision: at }) };
       const { header, kvs = [], more }: Body = await client.call("/v3/kv/range", body, options());
       at ??= String(header.revision);
-      yield { revision: at, entries: kvs.map((kv: Body) => this.#entry(kv.key, kv.value)) };
+      yield { revision: at, entries: kvs.flatMap((kv: Body) => this.#readable(kv) ?? []) };
       if (!more) return;
       range.key = encode(`${decode(kvs.at(-1).key)}\0`);
     }
   }
 
-  /** A change that etcd tells of: value null if it was removed. */
+  /** A change that etcd tells of: value null if it was removed, or is no JSON any more. */
   event({ type, kv }: Body): Entry {
-    return type === "DELETE" ? { ...this.#parseKey(kv.key), value: null } : this.#entry(kv.key, kv.value);
+    if (type === "DELETE") this.#skipped.delete(kv.key);
+    return (type !== "DELETE" && this.#readable(kv)) || { ...this.#parseKey(kv.key), value: null };
   }
 
   /** The value of an answer to a request for one record; undefined if there is none. */
   valueOf({ kvs = [] }: Body): unknown {
     const [kv] = kvs;
     return kv === undefined ? undefined : this.#entry(kv.key, kv.value).value;
+  }
+
+  /** undefined if its value is no JSON: a mistake of somebody's stops nobody. */
+  #readable({ key, value }: Body): Entry | undefined {
+    try {
+      const entry = this.#entry(key, value);
+      this.#skipped.delete(key);
+      return entry;
+    } catch (error) {
+      if (!this.#skipped.has(key)) this.#skip(error as TsnetError);
+      this.#skipped.add(key);
+      return undefined;
+    }
   }
 
   #entry(key: string, value: string | undefined): Entry {

@@ -6,6 +6,7 @@ import { type Body, EtcdClient } from "./etcd-client.ts";
 import { EtcdFollowing, type FollowingOptions } from "./etcd-following.ts";
 import { makeSecureContext } from "./etcd-http.ts";
 import { type Entry, EtcdKeys } from "./etcd-keys.ts";
+import { EtcdPosition } from "./etcd-position.ts";
 import {
   assertFits,
   type Change,
@@ -38,6 +39,8 @@ export interface EtcdSettings {
 export interface EtcdOptions extends Partial<FollowingOptions> {
   /** How long a call may take. */
   readonly timeoutMs?: number;
+  /** Is told of each value in etcd that is left out, because it is none of ours, once. */
+  readonly skip?: (error: TsnetError) => void;
 }
 
 interface FirstPage {
@@ -61,6 +64,7 @@ export class EtcdStore implements Store {
   readonly maxChanges = maxTransactionChanges;
   readonly #client: EtcdClient;
   readonly #keys: EtcdKeys;
+  readonly #position: EtcdPosition;
   readonly #followingOptions: FollowingOptions;
   readonly #name: string;
   readonly #pending = new Set<Promise<unknown>>();
@@ -73,7 +77,8 @@ export class EtcdStore implements Store {
 
   private constructor(client: EtcdClient, settings: EtcdSettings, options: EtcdOptions) {
     this.#client = client;
-    this.#keys = new EtcdKeys(settings.prefix);
+    this.#keys = new EtcdKeys(settings.prefix, options.skip);
+    this.#position = new EtcdPosition(client, settings.prefix);
     this.#name = `etcd at ${settings.endpoints.join(", ")}`;
     this.#followingOptions = { checkMs: options.checkMs ?? usualCheckMs, report: options.report ?? (() => {}) };
   }
@@ -88,7 +93,16 @@ export class EtcdStore implements Store {
     return new EtcdStore(client, settings, options);
   }
 
-  /** Takes the time of one call for each thousand records. */
+  /**
+   * Remembers on this host's disk where etcd is, so that one that has lost something is noticed after a restart, too. Before
+   * anybody follows.
+   * @throws TsnetError "store" if the disk cannot be read
+   */
+  resume(disk: Pick<Store, "get" | "commit">): Promise<void> {
+    return this.#position.resume(disk);
+  }
+
+  /** Takes the time of one call for each 250 records. */
   async list(kind: Kind): Promise<ReadonlyMap<string, unknown>> {
     return await this.#track(async () => {
       const deadline = this.#client.deadline();
@@ -130,7 +144,7 @@ export class EtcdStore implements Store {
   follow(kind: Kind, follower: Follower): Following {
     this.#assertOpen();
     if (!this.#gathering) {
-      const following = new EtcdFollowing(this.#client, this.#keys, this.#followingOptions);
+      const following = new EtcdFollowing(this.#client, this.#keys, this.#position, this.#followingOptions);
       this.#gathering = following;
       this.#followings.add(following);
       queueMicrotask(() => {
@@ -147,6 +161,7 @@ export class EtcdStore implements Store {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await Promise.all([...this.#followings].map((following) => following.end()));
+      await this.#position.close();
       const timer = setTimeout(() => this.#client.close(), closingMs);
       await Promise.allSettled(this.#pending);
       clearTimeout(timer);

@@ -5,7 +5,19 @@
 import { TsnetError } from "../errors.ts";
 
 /** The kinds of records; a store keeps others apart from ours. */
-export type Kind = "network" | "endpoint" | "pool" | "lease" | "space" | "owed" | "host";
+export type Kind =
+  | "network"
+  | "endpoint"
+  | "pool"
+  | "lease"
+  | "space"
+  | "owed"
+  | "host"
+  | "overlay"
+  | "place"
+  | "vtep"
+  | "cluster"
+  | "table";
 
 /** One change of a commit. */
 export type Change =

@@ -3,7 +3,18 @@ import { median, percentile } from "./statistics.ts";
 /** One line of the table: what was measured, for tsnet and, where it has the same, Docker's own driver. */
 export interface Figure {
   readonly name: string;
-  readonly unit: "ms" | "MiB" | "MB" | "KiB" | "ratio" | "1/s" | "Gbit/s" | "processes" | "segments" | "addresses";
+  readonly unit:
+    | "ms"
+    | "µs"
+    | "MiB"
+    | "MB"
+    | "KiB"
+    | "ratio"
+    | "1/s"
+    | "Gbit/s"
+    | "processes"
+    | "segments"
+    | "addresses";
   readonly tsnet: readonly number[];
   readonly bridge?: readonly number[];
   /** What must not be exceeded, and by what; a figure without one is only told. */

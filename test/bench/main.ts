@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: tsnet and Docker's own drivers in turn, on one dockerd; prints the table and writes docs/benchmarks.md.
- * `npm run bench -- docker`, `driver`, `ports`, `ipam`, `lan` or `plugin` measures one part, and prints it only.
+ * `npm run bench -- docker`, `driver`, `ports`, `ipam`, `lan`, `overlay` or `plugin` measures one part, and prints it only.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
@@ -13,6 +13,7 @@ import { driverFigures, residentMib } from "./driver-figures.ts";
 import { type Figure, formatTable } from "./figures.ts";
 import { ipamFigures } from "./ipam-figures.ts";
 import { lanFigures } from "./lan-figures.ts";
+import { overlayFigures } from "./overlay-figures.ts";
 import { pluginFigures } from "./plugin-figures.ts";
 import { portFigures } from "./port-figures.ts";
 import { StallMonitor } from "./stall.ts";
@@ -25,6 +26,7 @@ const parts = {
   ports: portFigures,
   ipam: ipamFigures,
   lan: lanFigures,
+  overlay: overlayFigures,
   plugin: pluginFigures,
 };
 type Part = keyof typeof parts;
@@ -65,7 +67,7 @@ console.log(table);
 const text = `# Benchmarks
 
 \`npm run bench\` runs tsnet and Docker's own drivers in turn, in one run on one dockerd, and writes this page: its bridge, or, for
-networks of mode macvlan, its macvlan driver. Ratios are tsnet's median over theirs; they carry over to other machines, absolute times do not.
+networks of mode macvlan or overlay, its driver of that name; an overlay of Docker's is a swarm's. Ratios are tsnet's median over theirs; they carry over to other machines, absolute times do not.
 
 ${new Date().toISOString().slice(0, 10)} · Docker ${docker} · Node ${process.versions.node} · Linux ${release()} · ${cpus().length} × ${cpu?.model.trim()} · ${Math.round(totalmem() / 2 ** 30)} GiB
 

@@ -4,7 +4,7 @@ import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
 import { image } from "../support/image.ts";
 import { driver } from "../support/plugin.ts";
-import { ask, echoes, everything, ping, reachable } from "../support/probe.ts";
+import { ask, echoes, everything, ping, reached } from "../support/probe.ts";
 
 describe("containers on tsnet networks", () => {
   const host = useHost();
@@ -18,8 +18,8 @@ describe("containers on tsnet networks", () => {
     expect(await echoes(a, await b.ipv4("two"))).to.equal(false);
 
     await host().docker("network", "connect", "two", a.id);
-    expect(await reachable(a, await b.ipv4("two"))).to.deep.equal(everything);
-    expect(await reachable(b, await a.ipv4("two"))).to.deep.equal(everything);
+    expect(await reached(a, await b.ipv4("two"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv4("two"))).to.deep.equal(everything);
     expect((await a.execInside("ping", "-c", "1", "-W", "2", "beta")).stdout).to.include("1 packets received");
 
     await host().docker("network", "disconnect", "two", a.id);
@@ -35,8 +35,8 @@ describe("containers on tsnet networks", () => {
     const others = await Promise.all(networks.map((network) => Container.run(host(), { network, serve: true })));
     for (const [index, other] of others.entries()) {
       const network = networks[index] ?? "";
-      expect(await reachable(other, await middle.ipv4(network))).to.deep.equal(everything);
-      expect(await reachable(middle, await other.ipv4(network))).to.deep.equal(everything);
+      expect(await reached(other, await middle.ipv4(network))).to.deep.equal(everything);
+      expect(await reached(middle, await other.ipv4(network))).to.deep.equal(everything);
     }
     await ping(middle, "203.0.113.10");
   });
@@ -91,7 +91,7 @@ describe("containers on tsnet networks", () => {
     const b = await Container.run(host(), { network: "web" });
     await host().docker("restart", a.id);
     await a.listens();
-    expect(await reachable(b, await a.ipv4("web"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv4("web"))).to.deep.equal(everything);
     expect(await ask(host().outside.client, "tcp", host().ipv4, 8080)).to.equal("203.0.113.10");
     expect((await b.execInside("ping", "-c", "1", "-W", "2", "alpha")).stdout).to.include("1 packets received");
   });

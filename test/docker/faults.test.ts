@@ -4,7 +4,7 @@ import { useHost } from "../support/docker-suite.ts";
 import { client } from "../support/outside.ts";
 import { driver, packaging } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
-import { ask, everything, ping, reachable, talkDuring } from "../support/probe.ts";
+import { ask, everything, ping, reached, talkDuring } from "../support/probe.ts";
 
 /** What somebody breaks by hand is back within this time. */
 const repairedMs = 1_000;
@@ -25,7 +25,7 @@ describe("what somebody breaks", () => {
   });
 
   const everythingWorks = async () => {
-    expect(await reachable(neighbor, await server.ipv4("web"))).to.deep.equal(everything);
+    expect(await reached(neighbor, await server.ipv4("web"))).to.deep.equal(everything);
     expect(await ask(host().outside.client, "tcp", host().ipv4, 8080)).to.equal(client.ipv4);
     await ping(neighbor, client.ipv4);
   };
@@ -166,7 +166,7 @@ describe("a full disk under the state directory", () => {
     await host().plugin.kill();
     await host().plugin.start();
     const neighbor = await Container.run(host(), { network: "web" });
-    expect(await reachable(neighbor, await server.ipv4("web"))).to.deep.equal(everything);
+    expect(await reached(neighbor, await server.ipv4("web"))).to.deep.equal(everything);
     expect(await ask(host().outside.client, "tcp", host().ipv4, 8080)).to.equal(client.ipv4);
     await host().docker("rm", "-f", server.id, neighbor.id);
     await host().docker("network", "rm", "web", "later");

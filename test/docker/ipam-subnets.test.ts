@@ -4,7 +4,7 @@ import { useHost } from "../support/docker-suite.ts";
 import { image } from "../support/image.ts";
 import { client } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
-import { ask, everything, ping, reachable } from "../support/probe.ts";
+import { ask, everything, ping, reachable, reached } from "../support/probe.ts";
 
 const ipams = { "Docker's own IPAM": [], "tsnet's IPAM": ["--ipam-driver", "tsnet"] };
 
@@ -95,8 +95,8 @@ describe("a network with several subnets of a family", () => {
 
   /** Each reaches the other, directly: under its own address, and without a gateway. */
   async function expectTogether(a: Container, b: Container, addresses: readonly [string, string]): Promise<void> {
-    expect(await reachable(a, addresses[1])).to.deep.equal(everything);
-    expect(await reachable(b, addresses[0])).to.deep.equal(everything);
+    expect(await reached(a, addresses[1])).to.deep.equal(everything);
+    expect(await reached(b, addresses[0])).to.deep.equal(everything);
     const [route] = await a.ip(`route get ${addresses[1]}`);
     expect(route).to.not.have.property("gateway");
     expect(await ask(a, "tcp", addresses[1])).to.equal(addresses[0]);
@@ -130,7 +130,7 @@ describe("a network with several subnets of a family", () => {
     await create(...withSubnets(...subnets4));
     const [a] = await inBoth();
     expect(await a.exec(`ip route replace ${subnets4[1]} via 10.70.0.1`)).to.have.property("code", 0);
-    expect(await reachable(a, "10.70.0.10")).to.deep.equal(everything);
+    expect(await reached(a, "10.70.0.10")).to.deep.equal(everything);
   });
 
   it("is internal in all of them, and together", async () => {

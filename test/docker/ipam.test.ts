@@ -3,7 +3,7 @@ import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
 import { image } from "../support/image.ts";
 import { driver } from "../support/plugin.ts";
-import { everything, ping, reachable } from "../support/probe.ts";
+import { everything, ping, reached } from "../support/probe.ts";
 
 describe("docker network create --ipam-driver tsnet", () => {
   const host = useHost();
@@ -22,7 +22,7 @@ describe("docker network create --ipam-driver tsnet", () => {
       Container.run(host(), { network: "one", serve: true }),
       Container.run(host(), { network: "one" }),
     ]);
-    expect(await reachable(b, await a.ipv4("one"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv4("one"))).to.deep.equal(everything);
     await ping(b, "203.0.113.10");
   });
 

@@ -3,7 +3,7 @@ import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
 import { client } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
-import { answers, ask, everything, ping, reachable } from "../support/probe.ts";
+import { answers, ask, everything, ping, reached } from "../support/probe.ts";
 
 /** Docker 28, the first version that can leave IPv4 out of a network. */
 const firstApiVersion = 1.48;
@@ -23,7 +23,7 @@ describe("networks with IPv6 only", () => {
     const a = await Container.run(host(), { network: "six", serve: true }, "--name", "alpha", "-p", "8080:80");
     const b = await Container.run(host(), { network: "six" });
     expect(await b.ipv4("six")).to.equal("");
-    expect(await reachable(b, await a.ipv6("six"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv6("six"))).to.deep.equal(everything);
     expect((await b.execInside("ping", "-c", "1", "-W", "2", "alpha")).stdout).to.include("1 packets received");
     expect(await ask(b, "tcp", client.ipv6)).to.equal(host().ipv6);
     expect(await ask(host().outside.client, "tcp", host().ipv6, 8080)).to.equal(client.ipv6);

@@ -6,7 +6,7 @@ import { image } from "../support/image.ts";
 import { hostSubnet6, Stranger } from "../support/lan.ts";
 import { hostNetwork } from "../support/outside.ts";
 import { until } from "../support/poll.ts";
-import { everything, ping, reachable } from "../support/probe.ts";
+import { everything, ping, reached } from "../support/probe.ts";
 
 const address = "192.168.77.250";
 const address6 = "fd00:77::250";
@@ -33,8 +33,8 @@ describe("the host's own address in a network with host access", () => {
       await ping(a, own);
       await ping(host().outside.router, own);
     }
-    expect(await reachable(host(), await a.ipv4("lan"))).to.deep.equal(everything);
-    expect(await reachable(host(), await a.ipv6("lan"))).to.deep.equal(everything);
+    expect(await reached(host(), await a.ipv4("lan"))).to.deep.equal(everything);
+    expect(await reached(host(), await a.ipv6("lan"))).to.deep.equal(everything);
     await ping(a, host().ipv4);
     const routes = await host().ip(`route show ${await a.ipv4("lan")}`);
     expect(routes).to.have.length(1);

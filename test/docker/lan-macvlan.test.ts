@@ -5,7 +5,7 @@ import type { Host } from "../support/host.ts";
 import { defaultRoutes, hostSubnet, hostSubnet6, isSince, lanDriver, onParent } from "../support/lan.ts";
 import { client, router } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
-import { answers, ask, echoes, everything, ping, reachable } from "../support/probe.ts";
+import { answers, ask, echoes, everything, ping, reached } from "../support/probe.ts";
 
 describe("networks of mode macvlan", () => {
   const one = useHost();
@@ -27,13 +27,13 @@ describe("networks of mode macvlan", () => {
         [await to.ipv4("lan"), await from.ipv4("lan")],
         [await to.ipv6("lan"), await from.ipv6("lan")],
       ] as const) {
-        expect(await reachable(from, address)).to.deep.equal(everything);
+        expect(await reached(from, address)).to.deep.equal(everything);
         expect(await ask(from, "tcp", address)).to.equal(own);
       }
     }
     for (const address of [router.ipv4, router.ipv6, client.ipv4, client.ipv6]) await ping(a, address);
     for (const address of [await a.ipv4("lan"), await a.ipv6("lan")]) {
-      expect(await reachable(one().outside.router, address)).to.deep.equal(everything);
+      expect(await reached(one().outside.router, address)).to.deep.equal(everything);
       expect(await ask(one().outside.client, "tcp", address)).to.equal(
         address.includes(":") ? client.ipv6 : client.ipv4,
       );
@@ -77,7 +77,7 @@ describe("networks of mode macvlan", () => {
     const b = await Container.run(one(), { network: "other", serve: true });
     await one().outside.router.sh("ip addr add 192.168.78.254/24 dev br0");
     try {
-      expect(await reachable(a, await b.ipv4("other"))).to.deep.equal(everything); // by way of the router
+      expect(await reached(a, await b.ipv4("other"))).to.deep.equal(everything); // by way of the router
       expect(await ask(one().outside.client, "tcp", await b.ipv4("other"))).to.equal(client.ipv4);
     } finally {
       await one().outside.router.sh("ip addr del 192.168.78.254/24 dev br0");
@@ -97,7 +97,7 @@ describe("networks of mode macvlan", () => {
     await one().outside.router.sh("ip addr add 192.168.78.254/24 dev br0");
     try {
       await ping(b, client.ipv4);
-      expect(await reachable(a, "192.168.78.10")).to.deep.equal(everything);
+      expect(await reached(a, "192.168.78.10")).to.deep.equal(everything);
     } finally {
       await one().outside.router.sh("ip addr del 192.168.78.254/24 dev br0");
     }
@@ -108,11 +108,11 @@ describe("networks of mode macvlan", () => {
     await one().docker("network", "create", "inner");
     const a = await Container.run(one(), { network: "inner", serve: true });
     await one().docker("network", "connect", "--ip", "192.168.77.50", "lan", a.id);
-    expect(await reachable(one().outside.router, "192.168.77.50")).to.deep.equal(everything);
+    expect(await reached(one().outside.router, "192.168.77.50")).to.deep.equal(everything);
     await one().docker("network", "disconnect", "lan", a.id);
     expect(await echoes(one().outside.router, "192.168.77.50")).to.equal(false);
     await one().docker("network", "connect", "--ip", "192.168.77.51", "lan", a.id);
-    expect(await reachable(one().outside.router, "192.168.77.51")).to.deep.equal(everything);
+    expect(await reached(one().outside.router, "192.168.77.51")).to.deep.equal(everything);
   });
 
   it("ignore -p, and the log says so", async () => {

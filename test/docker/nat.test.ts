@@ -3,7 +3,7 @@ import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
 import { client } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
-import { ask, everything, ping, reachable } from "../support/probe.ts";
+import { ask, everything, ping, reached } from "../support/probe.ts";
 
 const families = [
   {
@@ -84,8 +84,8 @@ describe("traffic of tsnet networks to the outside", () => {
     await create("web");
     const a = await Container.run(host(), { network: "web", serve: true });
     const b = await Container.run(host(), { network: "web" });
-    expect(await reachable(b, await a.ipv4("web"))).to.deep.equal(everything);
-    expect(await reachable(b, await a.ipv6("web"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv4("web"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv6("web"))).to.deep.equal(everything);
     expect(await ask(b, "tcp", await a.ipv6("web"))).to.equal(await b.ipv6("web"));
   });
 });

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
 import { driver } from "../support/plugin.ts";
-import { ask, echoes, everything, ping, reachable } from "../support/probe.ts";
+import { ask, echoes, everything, ping, reachable, reached } from "../support/probe.ts";
 
 const bridgeOption = (key: string, value: string): string[] => ["-o", `com.docker.network.bridge.${key}=${value}`];
 
@@ -31,8 +31,8 @@ describe("docker network create -d tsnet", () => {
       Container.run(host(), { network: "web", serve: true }, "--name", "alpha"),
       Container.run(host(), { network: "web", serve: true }, "--name", "beta"),
     ]);
-    expect(await reachable(a, await b.ipv4("web"))).to.deep.equal(everything);
-    expect(await reachable(b, await a.ipv4("web"))).to.deep.equal(everything);
+    expect(await reached(a, await b.ipv4("web"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv4("web"))).to.deep.equal(everything);
     expect(await ask(a, "tcp", await b.ipv4("web"))).to.equal(await a.ipv4("web"));
     expect((await a.execInside("ping", "-c", "1", "-W", "2", "beta")).stdout).to.include("1 packets received");
     expect((await b.execInside("ping", "-c", "1", "-W", "2", "alpha")).stdout).to.include("1 packets received");
@@ -71,7 +71,7 @@ describe("docker network create -d tsnet", () => {
     const a = await Container.run(host(), { network: "bare", serve: true });
     const b = await Container.run(host(), { network: "bare" });
     expect(await host().ip(`-4 addr show dev tsb-${id.slice(0, 11)}`)).to.deep.equal([]);
-    expect(await reachable(b, await a.ipv4("bare"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv4("bare"))).to.deep.equal(everything);
   });
 
   it("with --internal lets containers talk to each other only", async () => {
@@ -80,7 +80,7 @@ describe("docker network create -d tsnet", () => {
     const published = await Container.run(host(), { network: "open", serve: true }, "-p", "8080:80");
     const a = await Container.run(host(), { network: "inner", serve: true });
     const b = await Container.run(host(), { network: "inner" });
-    expect(await reachable(b, await a.ipv4("inner"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv4("inner"))).to.deep.equal(everything);
     expect(await echoes(b, "203.0.113.10")).to.equal(false);
     expect(await reachable(b, await published.ipv4("open"))).to.deep.equal([]);
     expect(await reachable(b, host().ipv4, 8080)).to.not.include("tcp");
@@ -107,7 +107,7 @@ describe("docker network create -d tsnet", () => {
     const a = await Container.run(host(), { network: "named", serve: true });
     const b = await Container.run(host(), { network: "named" });
     expect((await host().ip("link show dev lab0"))[0].linkinfo.info_kind).to.equal("bridge");
-    expect(await reachable(b, await a.ipv4("named"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv4("named"))).to.deep.equal(everything);
     await Promise.all([a.remove(), b.remove()]);
     await host().docker("network", "rm", "named");
     expect((await host().exec("ip link show dev lab0")).code).to.not.equal(0);
@@ -119,7 +119,7 @@ describe("docker network create -d tsnet", () => {
     await create("adopted", ...bridgeOption("name", "mine"), "--subnet", "10.64.0.0/24");
     const a = await Container.run(host(), { network: "adopted", serve: true });
     const b = await Container.run(host(), { network: "adopted" });
-    expect(await reachable(b, await a.ipv4("adopted"))).to.deep.equal(everything);
+    expect(await reached(b, await a.ipv4("adopted"))).to.deep.equal(everything);
     await ping(b, "203.0.113.10");
     await Promise.all([a.remove(), b.remove()]);
     await host().docker("network", "rm", "adopted");

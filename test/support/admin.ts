@@ -14,10 +14,12 @@ const notAsked = (): never => {
 };
 
 /** Reports that must not be asked. */
-export const nothing: Pick<AdminNeeds, "report" | "links" | "ipam"> = {
+export const nothing: Pick<AdminNeeds, "report" | "links" | "ipam" | "hosts" | "doctor"> = {
   report: { ports: notAsked, firewall: notAsked, explain: notAsked },
   links: { networks: notAsked, endpoints: notAsked },
   ipam: { pools: notAsked, leases: notAsked, check: notAsked, repair: notAsked },
+  hosts: { hosts: notAsked, remove: notAsked },
+  doctor: { report: notAsked },
 };
 
 /** For a `describe`: each test has a socket of its own, which it opens. */

@@ -6,6 +6,9 @@ import { createInterface } from "node:readline";
 /** How long nothing may come back before it counts as dropped; an answer takes well below a millisecond. */
 const silenceMs = 1500;
 
+/** How long is waited for what is to come: many who ask at once wait for a processor. */
+const answerMs = 15_000;
+
 /**
  * Runs in the namespace, on plain Node. It answers each request, a line of JSON, by a line of JSON with the same id. A server
  * answers a connection or a datagram with "<the client's address> <the port that it came to>".
@@ -42,8 +45,8 @@ const ask = {
     socket.connect(port, address, (error) => { if (error) done(error.code); else socket.send("?"); });
     return () => socket.close();
   },
-  ping: ({ address }, done) => {
-    const child = execFile("busybox", ["ping", "-c", "1", "-W", "2", address], (error) => done(error ? "silence" : "pong"));
+  ping: ({ address, ms }, done) => {
+    const child = execFile("busybox", ["ping", "-c", "1", "-W", String(Math.ceil(ms / 1000)), address], (error) => done(error ? "silence" : "pong"));
     return () => child.kill();
   },
 };
@@ -57,7 +60,7 @@ require("node:readline").createInterface(process.stdin).on("line", (line) => {
     console.log(JSON.stringify({ id: request.id, answer }));
     setImmediate(() => end());
   };
-  const timer = setTimeout(() => done("silence"), ${silenceMs});
+  const timer = setTimeout(() => done("silence"), request.ms);
   end = ask[request.how](request, done);
 });
 process.stdin.on("end", () => process.exit());
@@ -103,13 +106,15 @@ export class Agent implements AsyncDisposable {
 
   /**
    * Asks a server.
+   * @param isAnswered whether something is to come back: it is waited for longer
    * @returns what it said, an errno such as "ECONNREFUSED", "pong", or "silence" if nothing came back
    */
-  ask(how: How, address: string, port = 0): Promise<string> {
+  ask(how: How, address: string, port: number, isAnswered: boolean): Promise<string> {
     const id = ++this.#lastId;
+    const ms = isAnswered ? answerMs : silenceMs;
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve);
-      this.#child.stdin.write(`${JSON.stringify({ id, how, address, port })}\n`);
+      this.#child.stdin.write(`${JSON.stringify({ id, how, address, port, ms })}\n`);
     });
   }
 

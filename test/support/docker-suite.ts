@@ -71,7 +71,8 @@ async function hasMiscounted(host: Host): Promise<boolean> {
 export async function expectNothingLeft(host: Host): Promise<void> {
   let left: string[] = [];
   const gone = until("nothing is left", settleMs, async () => {
-    left = [...(await ownLinks(host)), ...(await ownTables(host)), ...(await ownElements(host)), ...ownRecords(host)];
+    const kernel = [...(await ownLinks(host)), ...(await ownTables(host)), ...(await ownElements(host))];
+    left = [...kernel, ...(await ownNamespaces(host)), ...ownRecords(host)];
     return left.length === 0;
   });
   await gone.catch(({ cause }: Error) => {
@@ -102,6 +103,12 @@ async function ownTables(host: Host): Promise<string[]> {
   return tables.filter((line) => line === "table arp tsnet");
 }
 
+/** The network namespaces of tsnet, and their files without one. */
+async function ownNamespaces(host: Host): Promise<string[]> {
+  const names = (await host.sh("ls /run/netns 2>/dev/null || true")).split("\n");
+  return names.filter((name) => name.startsWith("tsnet-")).map((name) => `namespace ${name}`);
+}
+
 /** All elements of tsnet's sets and maps, but for the names of Docker's own bridges, which are there without networks of ours. */
 async function ownElements(host: Host): Promise<string[]> {
   const objects = await host.nft("list table inet tsnet");
@@ -118,7 +125,7 @@ function ownRecords(host: Host): string[] {
 }
 
 /** The ends of the logs, without what dockerd says of its daily work; a managed plugin's lines are all of level info there. */
-function showLogs(host: Host): void {
+export function showLogs(host: Host): void {
   for (const file of new Set([host.plugin.logFile, host.dockerd.logFile].filter(existsSync))) {
     const lines = readFileSync(file, "utf8").split("\n");
     const daily = /level=info(?!.* plugin=)|cleanup warnings|cleaning up/;

@@ -1,4 +1,5 @@
 /** The use cases of one host on a world and a store, wired as src/main.ts does it. */
+import { isDeepStrictEqual } from "node:util";
 import { expect } from "chai";
 import { Announcements } from "../../src/driver/announcements.ts";
 import { BridgeMode } from "../../src/driver/bridge-mode.ts";
@@ -16,14 +17,17 @@ import { Locks } from "../../src/driver/locks.ts";
 import type { Log } from "../../src/driver/log.ts";
 import { Modes } from "../../src/driver/mode.ts";
 import { Networks } from "../../src/driver/networks.ts";
+import { OverlayMode } from "../../src/driver/overlay/overlay-mode.ts";
 import { ParentWatch } from "../../src/driver/parent-watch.ts";
 import { Ports } from "../../src/driver/ports.ts";
 import { Reconciler } from "../../src/driver/reconciler.ts";
 import { Removals } from "../../src/driver/removals.ts";
 import { State } from "../../src/driver/state.ts";
 import type { Change, Kind, Store } from "../../src/store/store.ts";
-import { expectedWorld } from "./expected-world.ts";
+import { etcdContent, openCluster } from "./cluster.ts";
+import { expectedEtcd, expectedWorld } from "./expected-world.ts";
 import { Faults } from "./faults.ts";
+import { until } from "./poll.ts";
 import type { World } from "./world.ts";
 
 export const mark = 0x0100_0000;
@@ -60,7 +64,7 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
   const log = new TestLog();
   const state = new State(records);
   const locks = new Locks();
-  const firewall = new Firewall(kernel, state, mark);
+  const firewall = new Firewall(kernel, state, records, mark);
   const forwarding = new Forwarding(kernel);
   const removals = new Removals(kernel, log);
   const ports = new Ports(kernel);
@@ -78,9 +82,11 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
   });
   const hostAccess = new HostAccess({ state, kernel, log });
   const parents = new ParentWatch({ state, kernel, log });
-  const announcements = new Announcements({ state, kernel, log });
+  const cluster = openCluster({ world, kernel, state, locks, log, faults, clock });
+  const announcements = new Announcements({ state, kernel, log, plane: cluster.plane, namespacePath: (name) => name });
   const modes = new Modes({
     bridge: new BridgeMode({ kernel, firewall, forwarding, removals }),
+    overlay: new OverlayMode({ firewall, forwarding, removals, ...cluster }),
     lan: new LanMode({ state, kernel, hostAccess, parents, removals, log, dockerNetworks: () => world.dockerNetworks }),
   });
   const endpoints = new Endpoints({
@@ -95,7 +101,7 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
   });
   const reconciler = new Reconciler({
     ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
-    ...{ hostAccess, parents, announcements },
+    ...{ hostAccess, parents, announcements, overlays: cluster.overlays },
   });
   return {
     world,
@@ -110,6 +116,7 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
     hostAccess,
     parents,
     announcements,
+    cluster,
     firewall,
     removals,
     ports,
@@ -127,12 +134,21 @@ export async function startDriver(world: World, store: Store, clock?: { now: num
   const driver = openDriver(world, store, clock);
   await driver.ipam.restore();
   await driver.reconciler.restore();
+  driver.cluster.overlays.start();
+  await untilComplete(driver);
   return driver;
 }
 
+/** What other hosts have is told by etcd at once, where there is one. */
+export async function untilComplete({ cluster, world }: Driver): Promise<void> {
+  if (world.etcd !== null) await until("told", 2000, async () => cluster.plane.isComplete());
+  await cluster.overlays.idle();
+}
+
 /** Ends a process without leaving timers behind. */
-export async function stopDriver({ reconciler, removals, flows, announcements }: Driver): Promise<void> {
+export async function stopDriver({ reconciler, removals, flows, announcements, cluster }: Driver): Promise<void> {
   await reconciler.stop();
+  await cluster.overlays.stop();
   await flows.idle();
   await announcements.idle();
   await removals.flush();
@@ -144,6 +160,7 @@ export async function expectAgreement(driver: Driver, kept: World): Promise<void
   await removals.flush();
   await flows.idle();
   await announcements.idle();
+  await driver.cluster.overlays.idle();
   const dump = world.dump() as { links: string[]; moved: string[] };
   const moved = dump.moved.map((text) => text.split(" ")[0] ?? "");
   const all = [
@@ -160,7 +177,19 @@ export async function expectAgreement(driver: Driver, kept: World): Promise<void
   expect(Object.fromEntries(await store.list("endpoint"))).to.deep.equal(
     Object.fromEntries([...state.endpoints()].map((e) => [e.id, e])),
   );
+  await expectEtcd(driver);
   expect([...state.removing]).to.deep.equal([]);
   const ids = [...state.networks(), ...state.endpoints()].map(({ id }) => id);
   expect([...ids, "networks"].filter((id) => locks.isBusy(id))).to.deep.equal([]);
+}
+
+/** What is told later is told soon. */
+async function expectEtcd(driver: Driver): Promise<void> {
+  const { etcd } = driver.world;
+  if (etcd === null) return;
+  const wanted = await expectedEtcd(driver);
+  const isRight = async (): Promise<boolean> => isDeepStrictEqual(await etcdContent(etcd), wanted);
+  await until("told", 2000, isRight).catch(() => {});
+  const content = await etcdContent(etcd);
+  expect(content, JSON.stringify({ content, wanted }, null, 1)).to.deep.equal(wanted);
 }

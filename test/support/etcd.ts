@@ -1,7 +1,7 @@
 /** A real etcd on loopback, with files of its own. */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -93,6 +93,32 @@ export class EtcdServer implements AsyncDisposable {
     await this.start();
   }
 
+  /** Its data as they are now, for `restore`: it is stopped meanwhile. */
+  async backUp(): Promise<void> {
+    await this.stop();
+    cpSync(this.#data, `${this.#data}.backup`, { recursive: true });
+    await this.start();
+  }
+
+  /** As somebody who puts the data of a backup in the place of what it has. */
+  async restore(): Promise<void> {
+    await this.stop();
+    rmSync(this.#data, { recursive: true });
+    cpSync(`${this.#data}.backup`, this.#data, { recursive: true });
+    await this.start();
+  }
+
+  /** As somebody who makes a new one in its place. */
+  async makeAnew(): Promise<void> {
+    await this.stop();
+    rmSync(this.#data, { recursive: true });
+    await this.start();
+  }
+
+  get #data(): string {
+    return join(this.#directory, "data");
+  }
+
   /** It stays, and its connections too, but it answers nothing until it is resumed. */
   pause(): void {
     this.#child?.kill("SIGSTOP");
@@ -146,7 +172,7 @@ export class EtcdServer implements AsyncDisposable {
     const tls = c
       ? [`--cert-file=${c.serverCert}`, `--key-file=${c.serverKey}`, "--client-cert-auth", `--trusted-ca-file=${c.ca}`]
       : [];
-    const data = ["--name=test", `--data-dir=${join(this.#directory, "data")}`, "--log-level=warn"];
+    const data = ["--name=test", `--data-dir=${this.#data}`, "--log-level=warn"];
     const client = [`--listen-client-urls=${this.url}`, `--advertise-client-urls=${this.url}`];
     const peer = [`--listen-peer-urls=${this.#peerUrl}`, `--initial-advertise-peer-urls=${this.#peerUrl}`];
     return [...data, ...client, ...peer, `--initial-cluster=test=${this.#peerUrl}`, ...tls, ...this.#args];

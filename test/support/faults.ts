@@ -25,11 +25,19 @@ export class Faults {
   #crashed: () => void = () => {};
   #isDead = false;
   readonly #held = new Map<string, Promise<void>>();
+  readonly #heldAll = new Map<string, Promise<void>>();
 
   /** The next step of this name does not begin before the promise is resolved. */
   hold(name: string): PromiseWithResolvers<void> {
     const held = Promise.withResolvers<void>();
     this.#held.set(name, held.promise);
+    return held;
+  }
+
+  /** No step of this name begins before the promise is resolved. */
+  holdAll(name: string): PromiseWithResolvers<void> {
+    const held = Promise.withResolvers<void>();
+    this.#heldAll.set(name, held.promise);
     return held;
   }
 
@@ -62,6 +70,7 @@ export class Faults {
     const held = this.#held.get(name);
     this.#held.delete(name);
     await held;
+    await this.#heldAll.get(name);
     if (this.#isDead) return never();
     this.steps.push(name);
     const kind = this.#dueNow();

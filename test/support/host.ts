@@ -11,7 +11,7 @@ import { Dockerd } from "./dockerd.ts";
 import { loadImage } from "./image.ts";
 import { ManagedPlugin } from "./managed-plugin.ts";
 import { Namespace } from "./namespace.ts";
-import { hostNetwork, Outside, router } from "./outside.ts";
+import { Outside, router, type Segment, segments } from "./outside.ts";
 import { driver, type Packaging, type Plugin, packaging as packagingOfRun } from "./plugin.ts";
 import { makeDirectory, newName, removeDirectory } from "./scratch.ts";
 import { SocketPlugin } from "./socket-plugin.ts";
@@ -53,8 +53,12 @@ export interface HostOptions {
   readonly outside?: Outside;
   /** From 1 to 250: its address in that network. */
   readonly number?: number;
+  /** Of that network; "near" by default. */
+  readonly segment?: Segment;
   /** A shell script that runs on the new host before anything is started there. */
   readonly prepare?: string;
+  /** Of the plugin, where `start` starts it. */
+  readonly settings?: NodeJS.ProcessEnv;
   /** By default that of the run. */
   readonly packaging?: Packaging;
 }
@@ -64,9 +68,14 @@ interface Made {
   readonly outside: Outside;
   readonly namespace: Namespace;
   readonly directory: string;
-  readonly number: number;
+  readonly place: HostPlace;
   readonly ownsOutside: boolean;
   readonly packaging: Packaging;
+}
+
+interface HostPlace {
+  readonly number: number;
+  readonly segment: Segment;
 }
 
 export class Host implements AsyncDisposable {
@@ -75,45 +84,50 @@ export class Host implements AsyncDisposable {
   readonly directory: string;
   readonly ipv4: string;
   readonly ipv6: string;
+  /** Its address's last part, and of the router's port: outside.ts. */
+  readonly number: number;
   /** The plugin and the daemon that were started last. */
   plugin: Plugin;
   dockerd: Dockerd;
   #namespace: Namespace;
-  readonly #number: number;
+  readonly #place: HostPlace;
   readonly #ownsOutside: boolean;
 
-  private constructor({ outside, namespace, directory, number, ownsOutside, packaging }: Made) {
+  private constructor({ outside, namespace, directory, place, ownsOutside, packaging }: Made) {
     this.outside = outside;
     this.directory = directory;
-    this.ipv4 = hostNetwork.ipv4(number);
-    this.ipv6 = hostNetwork.ipv6(number);
+    const { number, segment } = place;
+    this.number = number;
+    this.ipv4 = segments[segment].ipv4(number);
+    this.ipv6 = segments[segment].ipv6(number);
     this.#namespace = namespace;
-    this.#number = number;
+    this.#place = place;
     this.#ownsOutside = ownsOutside;
     this.plugin = packaging === "managed" ? new ManagedPlugin(this) : new SocketPlugin(this);
     this.dockerd = new Dockerd(this);
   }
 
   static async create(options: HostOptions = {}): Promise<Host> {
-    const { outside, number = 1, prepare = "", packaging = packagingOfRun } = options;
+    const { outside, number = 1, segment = "near", prepare = "", packaging = packagingOfRun } = options;
+    const place = { number, segment };
     await using made = new AsyncDisposableStack();
     const around = outside ?? made.use(await Outside.create());
     const name = newName();
     const directory = makeDirectory(name);
     made.defer(() => removeDirectory(directory));
-    const namespace = made.use(await boot(name, number, around));
+    const namespace = made.use(await boot(name, place, around));
     mkdirSync(`${directory}/cli`);
     await namespace.sh(prepare);
     made.move();
     const ownsOutside = outside === undefined;
-    return new Host({ outside: around, namespace, directory, number, ownsOutside, packaging });
+    return new Host({ outside: around, namespace, directory, place, ownsOutside, packaging });
   }
 
   /** A host with the plugin and dockerd running, and the test image loaded. */
   static async start(dockerdFlags: readonly string[] = [], options: HostOptions = {}): Promise<Host> {
     await using made = new AsyncDisposableStack();
     const host = made.use(await Host.create(options));
-    if (driver === "tsnet") await host.plugin.start();
+    if (driver === "tsnet") await host.plugin.start(options.settings);
     await host.dockerd.start(dockerdFlags);
     await loadImage(host);
     made.move();
@@ -181,7 +195,7 @@ export class Host implements AsyncDisposable {
   async reboot(): Promise<void> {
     await this.#namespace.kill();
     rmSync(this.socket, { force: true });
-    this.#namespace = await boot(newName(), this.#number, this.outside);
+    this.#namespace = await boot(newName(), this.#place, this.outside);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -205,10 +219,10 @@ function copyDatabase(from: string, to: string): string {
   throw new Error(`${from}/tsnet.db changes all the time`);
 }
 
-async function boot(name: string, number: number, outside: Outside): Promise<Namespace> {
+async function boot(name: string, { number, segment }: HostPlace, outside: Outside): Promise<Namespace> {
   await using made = new AsyncDisposableStack();
   const namespace = made.use(await Namespace.create(name, bootScript, [`host${number}`]));
-  await outside.connect(namespace, number);
+  await outside.connect(namespace, number, segment);
   made.move();
   return namespace;
 }

@@ -31,7 +31,7 @@ export const linkOf = (name: string, values: Partial<ObservedLink> = {}): Observ
 
 /** Of a network of mode macvlan. */
 export const networkAnswerOf = (values: Partial<NetworkAnswer> = {}): NetworkAnswer => ({
-  ...{ id: idOf("b1"), mode: "macvlan", linkMode: "bridge", ipvlanFlag: null, parent: "eth1", vlan: null },
+  ...{ id: idOf("b1"), mode: "macvlan", linkMode: "bridge", ipvlanFlag: null, parent: "eth1", vlan: null, vni: null },
   ...{ parentKind: "host", internal: false, mtuBytes: 1500, mtuIsSet: false },
   subnets: [{ family: 4, subnet: "192.168.1.0/24", gateway: "192.168.1.1" }],
   ...{ endpoints: 2, hostAccess: null, duplicateCheck: true, state: "up", at: null },
@@ -41,7 +41,7 @@ export const networkAnswerOf = (values: Partial<NetworkAnswer> = {}): NetworkAns
 /** On that network. */
 export const endpointAnswerOf = (values: Partial<EndpointAnswer> = {}): EndpointAnswer => ({
   ...{ id: idOf("e1"), network: idOf("b1") },
-  ...{ mode: "macvlan", linkMode: "bridge", ipvlanFlag: null, parent: "eth1", vlan: null },
+  ...{ mode: "macvlan", linkMode: "bridge", ipvlanFlag: null, parent: "eth1", vlan: null, vni: null },
   ...{ mac: "02:42:c0:a8:01:0a", macIsParents: false, addresses: ["192.168.1.10/24"], sandbox: "/run/ns/1" },
   ...{ link: "eth0", mtuBytes: 1500, hostLink: null, state: "up" },
   ...values,

@@ -3,10 +3,13 @@ import { expect } from "chai";
 import { TsnetError } from "../../src/errors.ts";
 import { Addresses } from "../../src/kernel/addresses.ts";
 import { apply, type Targets } from "../../src/kernel/apply.ts";
+import { DirectRoutes } from "../../src/kernel/direct/direct-routes.ts";
 import * as forward from "../../src/kernel/forward.ts";
 import { LanLinks } from "../../src/kernel/lan-links.ts";
 import { Links } from "../../src/kernel/links.ts";
+import { Namespaces } from "../../src/kernel/namespaces.ts";
 import { Rtnetlink } from "../../src/kernel/netlink/rtnetlink.ts";
+import { OverlayLinks } from "../../src/kernel/overlay-links.ts";
 import { OwnLinks } from "../../src/kernel/own-links.ts";
 import type { EnsureBridge, EnsureLanLink, EnsureVeth, Op } from "../../src/plan/op.ts";
 import { expectNoLeftovers, ip, ipJson, linkJson } from "./netns.ts";
@@ -49,19 +52,23 @@ export const removal = (name: string, alias: string): Op => ({ op: "remove-links
 export interface LinksFixture {
   /** New for each test. */
   own: OwnLinks;
+  /** As above. */
+  namespaces: Namespaces;
   ensure(...ops: Op[]): Promise<void>;
   /** The error of the operations. Fails if there is none. */
   failure(...ops: Op[]): Promise<TsnetError>;
 }
 
-/** To be called in a describe: its tests begin and end with loopback alone. */
-export function useLinks(): LinksFixture {
+/** To be called in a describe: its tests begin and end with loopback alone. @param cleanUp what is run after each test before that */
+export function useLinks(cleanUp: () => Promise<void> | void = () => {}): LinksFixture {
   let rtnetlink: Rtnetlink;
   let targets: Targets;
+  let direct: DirectRoutes;
   const nft = { run: () => expect.fail("no nft here") };
   const conntrack = { forgetFlows: () => expect.fail("no flows here") };
   const fixture: LinksFixture = {
     own: undefined as unknown as OwnLinks, // set before each test
+    namespaces: undefined as unknown as Namespaces,
     ensure: (...ops) => apply(ops, targets),
     failure: async (...ops) => {
       const error = await fixture.ensure(...ops).catch((reason: unknown) => reason);
@@ -69,10 +76,13 @@ export function useLinks(): LinksFixture {
       return error as TsnetError;
     },
   };
-  expectNoLeftovers(() => {
+  expectNoLeftovers(async () => {
+    await cleanUp();
     for (const { ifname } of ipJson("link show")) {
       if (ifname !== "lo" && linkJson(ifname)) ip(`link del ${ifname}`);
     }
+    fixture.namespaces.close();
+    direct.close();
     rtnetlink.close();
   });
   beforeEach(() => {
@@ -80,7 +90,11 @@ export function useLinks(): LinksFixture {
     const own = new OwnLinks(rtnetlink);
     fixture.own = own;
     const makers = { links: new Links(own), lan: new LanLinks(own), addresses: new Addresses(own) };
-    targets = { own, ...makers, nft, conntrack, forward };
+    const namespaces = new Namespaces("/run/netns");
+    fixture.namespaces = namespaces;
+    direct = new DirectRoutes(rtnetlink);
+    const overlay = new OverlayLinks(own, namespaces);
+    targets = { own, ...makers, namespaces, overlay, direct, nft, conntrack, forward };
   });
   return fixture;
 }

@@ -85,7 +85,7 @@ const read = async (place: Place, script: string): Promise<string> => {
 };
 
 /** Of the connections to the echo port at each end: retransmissions without those that the receiver has called duplicates. */
-async function lostSegments(places: readonly Place[]): Promise<number> {
+export async function lostSegments(places: readonly Place[]): Promise<number> {
   const ports = `( sport = :${echoPort} or dport = :${echoPort} or dport = :${publishedPort} )`;
   const counts = await Promise.all(
     places.map(async (place) => {
@@ -100,7 +100,7 @@ const sum = (text: string, count: RegExp): number =>
   [...text.matchAll(count)].reduce((total, [, digits]) => total + Number(digits), 0);
 
 /** OutRsts of /proc/net/snmp, in all namespaces. */
-async function resets(places: readonly Place[]): Promise<number> {
+export async function resets(places: readonly Place[]): Promise<number> {
   const counts = await Promise.all(
     places.map(async (place) => {
       const [names = [], values = []] = (await read(place, "cat /proc/net/snmp"))

@@ -1,4 +1,5 @@
 /** What Docker asks a driver for, on a world with a bridge of the user's. */
+import type { PlaneKind } from "./cluster.ts";
 import type { Driver } from "./driver.ts";
 import { bindingOf, bindingsOf, bridgeKey, idOf, ipv6, networkRequest, requestedSubnet } from "./values.ts";
 
@@ -12,6 +13,8 @@ export interface Operation {
   readonly name: string;
   readonly prepare: (driver: Driver) => Promise<void>;
   readonly run: (driver: Driver) => Promise<unknown>;
+  /** How its host knows of others: not at all, unless this says it. */
+  readonly plane?: PlaneKind;
   /** Whether a failed one has to leave everything as it was; a failed removal may have gone part of the way. */
   readonly isUndone: boolean;
 }

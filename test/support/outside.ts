@@ -1,6 +1,6 @@
 /**
- * The network around test hosts: a router with a bridge that the hosts' uplinks are ports of, and behind the router, in a subnet of
- * its own, a client that stands for the rest of the world. Nothing of it reaches the machine's own network.
+ * The network around test hosts: a router with bridges that the hosts' uplinks are ports of, one for each segment, and behind the
+ * router, in a subnet of its own, a client that stands for the rest of the world. Nothing of it reaches the machine's own network.
  */
 import type { Outcome } from "./commands.ts";
 import { serverSockets, serveScript } from "./image.ts";
@@ -13,6 +13,19 @@ const serveDeadlineMs = 10_000;
 /** The hosts' network; host N has the address N. */
 export const hostNetwork = { ipv4: (n: number) => `192.168.77.${n}`, ipv6: (n: number) => `fd00:77::${n}` };
 
+/** A second one: hosts of the one reach those of the other through the router. */
+export const farNetwork = { ipv4: (n: number) => `192.168.88.${n}`, ipv6: (n: number) => `fd00:88::${n}` };
+
+/** Each segment's bridge in the router, and its addresses. */
+export const segments = {
+  near: { bridge: "br0", ...hostNetwork },
+  far: { bridge: "br1", ...farNetwork },
+} as const;
+export type Segment = keyof typeof segments;
+
+/** The router's port that a host is connected to. */
+export const portOf = (number: number): string => `port${number}`;
+
 /** The router's address in the hosts' network. No resolver listens there, and it says so at once. */
 const routerNumber = 254;
 export const router = { ipv4: hostNetwork.ipv4(routerNumber), ipv6: hostNetwork.ipv6(routerNumber) };
@@ -21,14 +34,17 @@ export const router = { ipv4: hostNetwork.ipv4(routerNumber), ipv6: hostNetwork.
 export const client = { ipv4: "203.0.113.10", ipv6: "2001:db8:113::10" };
 const clientGateway = { ipv4: "203.0.113.1", ipv6: "2001:db8:113::1" };
 
+const switchScript = ({ bridge, ipv4, ipv6 }: (typeof segments)[Segment]): string => `
+  ip link add ${bridge} type bridge
+  ip link set ${bridge} up
+  ip addr add ${ipv4(routerNumber)}/24 dev ${bridge}
+  ip addr add ${ipv6(routerNumber)}/64 dev ${bridge} nodad`;
+
 /** icmp_ratelimit 0: an unreachable resolver is answered for each packet, so that lookups fail at once instead of in 5 s. */
 const routerScript = `
   sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000
   ip link set lo up
-  ip link add br0 type bridge
-  ip link set br0 up
-  ip addr add ${router.ipv4}/24 dev br0
-  ip addr add ${router.ipv6}/64 dev br0 nodad
+  ${Object.values(segments).map(switchScript).join("\n")}
   ip route add unreachable default`;
 
 const clientScript = `ip link set lo up`;
@@ -68,23 +84,28 @@ export class Outside implements AsyncDisposable {
     return new Outside(router, client);
   }
 
-  /** Connects a host's network namespace, as eth0 with the address `number`; the same number again replaces the earlier link. */
-  async connect(host: Namespace, number: number): Promise<void> {
+  /**
+   * Connects a host's network namespace, as eth0 with the address `number`; the same number again replaces the earlier link, in
+   * whichever segment that is.
+   */
+  async connect(host: Namespace, number: number, segment: Segment = "near"): Promise<void> {
+    const { bridge, ipv4, ipv6 } = segments[segment];
+    const port = portOf(number);
     await must(
       this.router.exec(`
       set -e
-      ip link del port${number} 2>/dev/null || true
-      ip link add port${number} type veth peer name eth0 netns ${host.pid}
-      ip link set port${number} master br0 up`),
+      ip link del ${port} 2>/dev/null || true
+      ip link add ${port} type veth peer name eth0 netns ${host.pid}
+      ip link set ${port} master ${bridge} up`),
     );
     await must(
       host.exec(`
       set -e
-      ip addr add ${hostNetwork.ipv4(number)}/24 dev eth0
-      ip addr add ${hostNetwork.ipv6(number)}/64 dev eth0 nodad
+      ip addr add ${ipv4(number)}/24 dev eth0
+      ip addr add ${ipv6(number)}/64 dev eth0 nodad
       ip link set eth0 up
-      ip route add default via ${router.ipv4}
-      ip -6 route add default via ${router.ipv6}`),
+      ip route add default via ${ipv4(routerNumber)}
+      ip -6 route add default via ${ipv6(routerNumber)}`),
     );
   }
 

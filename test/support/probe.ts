@@ -42,8 +42,14 @@ export async function ask(from: Place, protocol: Protocol, address: string, port
 }
 
 /** Whether a server answers within a time in which it would, if it could. */
-export async function answers(from: Place, protocol: Protocol, address: string, port = 80): Promise<boolean> {
-  const { stdout } = await exec(from, askScript(protocol, address, port, silenceSeconds));
+export async function answers(
+  from: Place,
+  protocol: Protocol,
+  address: string,
+  port = 80,
+  seconds = silenceSeconds,
+): Promise<boolean> {
+  const { stdout } = await exec(from, askScript(protocol, address, port, seconds));
   return stdout.trim() !== "";
 }
 
@@ -53,23 +59,27 @@ export async function ping(from: Place, address: string): Promise<void> {
   if (code !== 0) throw new Error(`no echo from ${address}: ${stdout}`);
 }
 
-export async function echoes(from: Place, address: string): Promise<boolean> {
-  return (await exec(from, pingScript(address, Math.ceil(silenceSeconds)))).code === 0;
+export async function echoes(from: Place, address: string, seconds = silenceSeconds): Promise<boolean> {
+  return (await exec(from, pingScript(address, Math.ceil(seconds)))).code === 0;
 }
 
 const pingScript = (address: string, seconds: number): string => `busybox ping -c 1 -W ${seconds} ${address}`;
 
 /** Which of tcp, udp and icmp get through to a server of the test image, in this order. */
-export async function reachable(from: Place, address: string, port = 80): Promise<string[]> {
+export async function reachable(from: Place, address: string, port = 80, seconds = silenceSeconds): Promise<string[]> {
   const [tcp, udp, icmp] = await Promise.all([
-    answers(from, "tcp", address, port),
-    answers(from, "udp", address, port),
-    echoes(from, address),
+    answers(from, "tcp", address, port, seconds),
+    answers(from, "udp", address, port, seconds),
+    echoes(from, address, seconds),
   ]);
   return [tcp ? "tcp" : [], udp ? "udp" : [], icmp ? "icmp" : []].flat();
 }
 
-/** What `reachable` says where nothing is in the way. */
+/** The same where all should: it waits as long as a busy machine may need. */
+export const reached = (from: Place, address: string, port = 80): Promise<string[]> =>
+  reachable(from, address, port, answerSeconds);
+
+/** What these say where nothing is in the way. */
 export const everything = ["tcp", "udp", "icmp"];
 
 /** Sends a number each 20 ms and waits for it to come back, until its standard input is closed; then it says how many did. */

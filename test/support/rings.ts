@@ -16,6 +16,10 @@ import { makeVm } from "./vm.ts";
 interface Ring {
   readonly needsRoot: boolean;
   readonly timeoutMs: number;
+  /** So many mochas share the files of a run; each has namespaces of its own. One by default. */
+  readonly parts?: number;
+  /** So many of its parts and runs at once, as long as two processors have time: tests wait more than they work. One by default. */
+  readonly atOnce?: number;
 }
 
 /** How the docker ring is run. */
@@ -32,6 +36,8 @@ export interface Run extends Settings {
   readonly files?: readonly string[];
   /** Asked with "network.test.ts". */
   readonly isWanted?: (file: string) => boolean;
+  /** Which part of a run it is: "2 of 9". */
+  readonly part?: string;
 }
 
 const root = new URL("../..", import.meta.url).pathname;
@@ -39,8 +45,9 @@ const page = join(root, "docs/compatibility.md");
 
 export const rings = {
   unit: { needsRoot: false, timeoutMs: 10_000 },
-  netns: { needsRoot: true, timeoutMs: 30_000 },
-  docker: { needsRoot: true, timeoutMs: 120_000 },
+  netns: { needsRoot: true, timeoutMs: 30_000, parts: 9, atOnce: 3 },
+  docker: { needsRoot: true, timeoutMs: 120_000, atOnce: 3 },
+  lab: { needsRoot: true, timeoutMs: 180_000, parts: Number.POSITIVE_INFINITY, atOnce: 2 },
   vm: { needsRoot: true, timeoutMs: 300_000 },
 } as const satisfies Readonly<Record<string, Ring>>;
 
@@ -69,24 +76,49 @@ export async function prepare(runs: readonly Run[]): Promise<void> {
   if (runs.some(({ ring }) => ring === "vm")) console.log(await makeVm());
 }
 
-/**
- * Runs of the docker ring wait much more than they work: one takes a third of two processors. What is at once waits longer for what it
- * expects.
- */
-const dockerRunsAtOnce = 3;
+/** What is at once waits longer for what it expects. */
 const patienceAtOnce = "2";
 
-/** Runs all, one after another; several runs of the docker ring at once, each of which is shown when it has ended. */
+/** Runs one ring after another; of each, several parts at once, each of which is shown when it has ended. */
 export async function runAll(runs: readonly Run[]): Promise<Totals[]> {
   const totals: Totals[] = [];
-  const isAlone = runs.filter(({ ring }) => ring === "docker").length < 2;
-  const docker = runs.filter(({ ring }) => ring === "docker" && !isAlone);
-  for (const run of runs.filter((one) => !docker.includes(one))) totals.push(await runOne(run));
-  const work = async (): Promise<void> => {
-    for (let run = docker.shift(); run !== undefined; run = docker.shift()) totals.push(await runOne(run, "at once"));
-  };
-  await Promise.all(Array.from({ length: dockerRunsAtOnce }, work));
+  for (const ring of new Set(runs.map((run) => run.ring))) {
+    const parts = await Promise.all(runs.filter((run) => run.ring === ring).map(partsOf));
+    totals.push(...(await runParts(parts.flat(), rings[ring])));
+  }
   return totals;
+}
+
+async function runParts(parts: readonly Run[], { atOnce = 1 }: Ring): Promise<Totals[]> {
+  const totals: Totals[] = [];
+  const left = [...parts];
+  const way = Math.min(atOnce, parts.length) > 1 ? "at once" : "alone";
+  const work = async (): Promise<void> => {
+    for (let run = left.shift(); run !== undefined; run = left.shift()) totals.push(await runOne(run, way));
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  return totals;
+}
+
+/** Neighbors are in different parts: they often take as long as each other. Files that are named run alone, and are seen to run. */
+async function partsOf(run: Run): Promise<Run[]> {
+  const { parts = 1 }: Ring = rings[run.ring];
+  if (parts === 1 || run.files !== undefined) return [run];
+  const files = await filesOf(run);
+  const count = Math.min(parts, files.length);
+  return Array.from({ length: count }, (_, part) => ({
+    ...run,
+    files: files.filter((_, index) => index % count === part),
+    ...(count > 1 ? { part: `${part + 1} of ${count}` } : {}),
+  }));
+}
+
+async function filesOf(run: Run): Promise<readonly string[]> {
+  if (run.files !== undefined) return run.files;
+  const { ring, isWanted = () => true } = run;
+  const isPossible = await possibleFiles(run);
+  const all = globSync(`test/${ring}/**/*.test.ts`, { cwd: root }).sort();
+  return all.filter((file) => isWanted(basename(file)) && isPossible(basename(file)));
 }
 
 const nothing: Totals = { passed: 0, failed: 0, files: {}, failures: [] };
@@ -94,16 +126,14 @@ const nothing: Totals = { passed: 0, failed: 0, files: {}, failures: [] };
 /** Of something that failed without a test. */
 export const failed = (what: string): Totals => ({ ...nothing, failed: 1, failures: [what] });
 
-/** Runs a ring, or nothing after an interruption. */
-async function runOne(run: Run, way: "alone" | "at once" = "alone"): Promise<Totals> {
+/** Runs a ring or a part of it, or nothing after an interruption. */
+async function runOne(run: Run, way: "alone" | "at once"): Promise<Totals> {
   if (interruption.signal.aborted) return nothing;
-  const { ring, engine, packaging = "socket" } = run;
-  const isWanted = run.isWanted ?? (() => true);
-  const isPossible = await possibleFiles(run);
-  const all = globSync(`test/${ring}/**/*.test.ts`, { cwd: root });
-  const files = run.files ?? all.filter((file) => isWanted(basename(file)) && isPossible(basename(file)));
+  const { ring, engine, packaging = "socket", part } = run;
+  const files = await filesOf(run);
   if (files.length === 0) return nothing;
-  const title = ring === "docker" ? `docker, ${engine ?? "the machine's own"}, ${packaging}` : ring;
+  const name = ring === "docker" ? `docker, ${engine ?? "the machine's own"}, ${packaging}` : ring;
+  const title = part === undefined ? name : `${name}, ${part}`;
   console.log(way === "alone" ? `\n${title}` : `\n${title}: begins`);
   const startedAt = performance.now();
   const scratch = makeDirectory(newName());

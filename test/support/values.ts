@@ -1,8 +1,9 @@
 /** Requests and records for tests: complete ones, of which a test names only what matters to it. */
 
 import { planLanNetwork } from "../../src/plan/lan-request.ts";
-import type { BridgeNetwork, Endpoint, LanNetwork, PortMapping } from "../../src/plan/network.ts";
+import type { BridgeNetwork, Endpoint, LanNetwork, OverlayNetwork, PortMapping } from "../../src/plan/network.ts";
 import { type NetworkRequest, planBridgeNetwork, type RequestedSubnet } from "../../src/plan/network-request.ts";
+import { planOverlayNetwork } from "../../src/plan/overlay-request.ts";
 import type { PortBinding } from "../../src/plan/ports.ts";
 
 /** A 64-digit ID of Docker's that begins with the given digits. */
@@ -57,6 +58,22 @@ export const ipvlanOf = (
   options: Readonly<Record<string, string>> = {},
   values: Partial<NetworkRequest> = {},
 ): LanNetwork => ({ ...planLanNetwork("ipvlan", lanRequest("ipvlan", options, values)).network, ready: true });
+
+export const overlayRequest = (
+  options: Readonly<Record<string, string>> = {},
+  values: Partial<NetworkRequest> = {},
+): NetworkRequest =>
+  networkRequest({
+    options: { mode: "overlay", ...options },
+    ipv4: [requestedSubnet("10.5.0.0/24", "10.5.0.1/24")],
+    ...values,
+  });
+
+/** As it is before a control plane has said which VNI it has, unless one is given. */
+export const overlayOf = (
+  options: Readonly<Record<string, string>> = {},
+  values: Partial<NetworkRequest> = {},
+): OverlayNetwork => ({ ...planOverlayNetwork(overlayRequest(options, values)).network, ready: true });
 
 export const endpointOf = (values: Partial<Endpoint> = {}): Endpoint => ({
   id: idOf("e1"),

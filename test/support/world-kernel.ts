@@ -21,6 +21,7 @@ import type { Faults } from "./faults.ts";
 import type { World, WorldFlow } from "./world.ts";
 import { lanExecutors } from "./world-lan.ts";
 import { kernelError } from "./world-links.ts";
+import { observeNamespace, overlayExecutors, repairEntries } from "./world-overlay.ts";
 
 /** A process's way into the world: two threads, one of them for ports; each does one call after the other. */
 export function openKernel(
@@ -36,6 +37,16 @@ export function openKernel(
     observe: (routes) => observe("links", () => world.links.snapshot(routes)),
     observeRouted: () => observe("routed", () => world.links.routed()),
     observeAddresses: () => observe("addresses", () => world.links.addresses),
+    observePath: () => observe("path", () => world.path),
+    repairDirect: () => observe("direct", () => []),
+    probeWays: async () => [],
+    followPaths: () => observe("follow paths", () => undefined),
+    probePaths: ({ probes }) => observe("paths", () => probes.map(() => ({ outcome: "silent", ms: 0 }))),
+    isVniFree: ({ vni }) => observe("VNI", () => world.links.all.every(({ vxlan }) => vxlan?.vni !== vni)),
+    observeNamespaces: () => observe("namespaces", () => [...world.namespaces.keys()]),
+    observeNamespace: (name) => observe("namespace", () => observeNamespace(world, name)),
+    repairEntries: (name, isComplete) =>
+      inTurn(() => faults.run("observe entries", () => repairEntries(world, name, isComplete))),
     observeLink: (name) =>
       observe("link", () => {
         const link = world.links.find(name);
@@ -129,6 +140,10 @@ const executors: Executors = {
       hostPorts.includes(port) || addresses.includes(target);
     world.udpFlows = world.udpFlows.filter((flow) => !isForgotten(flow));
   },
+  ...overlayExecutors,
+  "put-direct-routes": () => {},
+  "remove-direct-routes": () => {},
+  "keep-direct-routes": () => {},
   "insert-forward-rule": noIptables,
   "remove-forward-rule": noIptables,
 };
@@ -195,8 +210,8 @@ function removeLinks({ links }: World, op: RemoveLinks): void {
 /** A link's sysctls are there as long as the link. */
 function setSysctl({ links, sysctls }: World, { key, value, optional }: SetSysctl): void {
   const path = key.join("/");
-  const [, , conf, link = ""] = key;
-  const exists = sysctls.has(path) || (conf === "conf" && links.find(link) !== undefined);
+  const [, , ofLinks = "", link = ""] = key;
+  const exists = sysctls.has(path) || (["conf", "neigh"].includes(ofLinks) && links.find(link) !== undefined);
   if (exists) sysctls.set(path, value);
   else if (!optional) throw kernelError("ENOENT", `set-sysctl ${path}`);
 }

@@ -8,9 +8,10 @@ import type {
   ObservedNeighbor,
   ObservedRoute,
   ObservedRoutes,
+  ObservedVxlan,
 } from "../../src/plan/observed.ts";
 
-import type { RestoreLanLink } from "../../src/plan/op.ts";
+import type { PortFlags, RestoreLanLink } from "../../src/plan/op.ts";
 
 /** A link as the world keeps it. */
 export interface WorldLink {
@@ -32,6 +33,9 @@ export interface WorldLink {
   /** Index of the link that it is on; 0 for none. */
   lower: number;
   vlanId?: number;
+  vxlan?: ObservedVxlan;
+  /** Of a port of a bridge in a namespace of ours. */
+  flags?: PortFlags;
   /** Mode of a macvlan or ipvlan link. */
   lanMode?: string;
   /** What it has in a sandbox, if it was restored there. */
@@ -55,7 +59,7 @@ export class WorldLinks {
   }
 
   add(name: string, kind: string, values: Partial<WorldLink> = {}): WorldLink {
-    if (this.find(name) !== undefined) throw kernelError("EEXIST", name);
+    if (this.find(name, values.namespace) !== undefined) throw kernelError("EEXIST", name);
     const index = this.#nextIndex++;
     const defaults = {
       alias: "",
@@ -77,9 +81,9 @@ export class WorldLinks {
     return link;
   }
 
-  /** A link of the host's namespace. */
-  find(name: string): WorldLink | undefined {
-    return this.all.find((link) => link.name === name && link.namespace === "");
+  /** A link of the host's namespace, or of another. */
+  find(name: string, namespace = ""): WorldLink | undefined {
+    return this.all.find((link) => link.name === name && link.namespace === namespace);
   }
 
   require(name: string): WorldLink {
@@ -111,10 +115,13 @@ export class WorldLinks {
 
   /** The kernel adds the route of an address itself (RTPROT_KERNEL), if the link is up. */
   addAddress(link: WorldLink, address: string): void {
-    const { subnet } = parseHostAddress(address);
     if (this.addresses.some((held) => held.link === link.index && held.address === address)) return;
     this.addresses.push({ link: link.index, address });
-    if (link.up) this.addRoute(link, subnet.text);
+    if (link.up) this.addConnectedRoute(link, address);
+  }
+
+  addConnectedRoute(link: WorldLink, address: string): void {
+    this.addRoute(link, parseHostAddress(address).subnet.text);
   }
 
   addRoute(link: WorldLink, destination: string, source = ""): void {
@@ -138,6 +145,7 @@ export class WorldLinks {
     const { index, name, kind, alias, mac, mtuBytes, up, master, group, lower, vlanId } = link;
     const ofKind = kind === "bridge" ? { nfCall: link.nfCall } : {};
     const ofVlan = vlanId === undefined ? {} : { vlanId };
+    const ofVxlan = link.vxlan === undefined ? {} : { vxlan: link.vxlan };
     const ofPort = master === 0 ? {} : { hairpin: link.hairpin };
     return {
       index,
@@ -152,6 +160,7 @@ export class WorldLinks {
       carrier: this.#hasCarrier(link),
       lower,
       ...ofVlan,
+      ...ofVxlan,
       ...ofKind,
       ...ofPort,
     };
@@ -174,7 +183,9 @@ export class WorldLinks {
   snapshot(routes: ObservedRoutes = "of bridges and shims"): Observed {
     const links = this.all.filter(({ namespace }) => namespace === "").map((link) => this.observe(link));
     const isMeant = (index: number): boolean =>
-      links.some((link) => link.index === index && (link.kind === "bridge" || link.alias.startsWith("tsnet:shim:")));
+      links.some(
+        (link) => link.index === index && (link.kind === "bridge" || /^tsnet:(shim|gateway):/.test(link.alias)),
+      );
     const wanted = this.routes.filter(({ link }) => routes === "all" || isMeant(link));
     return { links, addresses: [...this.addresses], routes: wanted, neighbors: [...this.neighbors] };
   }

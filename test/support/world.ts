@@ -5,12 +5,14 @@
  */
 import type { AddressAnnouncement, Kernel, KernelChange } from "../../src/driver/kernel.ts";
 import type { DockerNetwork } from "../../src/plan/docker-network.ts";
-import type { ObservedForward, ObservedLink } from "../../src/plan/observed.ts";
+import type { ObservedForward, ObservedLink, ObservedPath } from "../../src/plan/observed.ts";
 import { removedGroup } from "../../src/plan/reconcile.ts";
+import type { MemoryStore } from "../../src/store/memory-store.ts";
 import { Faults } from "./faults.ts";
 import { openKernel } from "./world-kernel.ts";
 import { type WorldLink, WorldLinks } from "./world-links.ts";
 import { WorldNft } from "./world-nft.ts";
+import { destroyNamespace, dumpNamespaces, type WorldEntries, type WorldNamespace } from "./world-overlay.ts";
 import { WorldPorts } from "./world-ports.ts";
 
 /** A UDP flow under way. */
@@ -26,6 +28,10 @@ export class World {
   readonly nft = new WorldNft();
   /** Paths of the namespaces that exist. */
   readonly sandboxes = new Set<string>();
+  /** Network namespaces of ours, by name. */
+  readonly namespaces = new Map<string, WorldNamespace>();
+  /** What the living process has asked for in them. */
+  readonly asked = new Map<string, WorldEntries>();
   /** Ports that other programs of the host listen on: "tcp 0.0.0.0 80". */
   readonly foreignPorts = new Set<string>();
   readonly ports = new WorldPorts(this.foreignPorts);
@@ -37,6 +43,12 @@ export class World {
   /** Links of which the process wants to know. */
   followed: ReadonlySet<string> = new Set();
   /** Docker's networks, as far as the process can ask for them. */
+  /** The way to all other hosts. */
+  path: ObservedPath | undefined = { source: "192.0.2.1", link: "eth0", mtuBytes: 1500, gateway: "" };
+  /** TSNET_PEERS. */
+  peers: readonly string[] = [];
+  /** What hosts share; null where they share nothing. */
+  etcd: MemoryStore | null = null;
   dockerNetworks: readonly DockerNetwork[] | null = null;
   udpFlows: WorldFlow[] = [];
   ephemeral = { first: 32768, last: 32771 };
@@ -68,6 +80,8 @@ export class World {
   kill(): void {
     this.#process?.kill();
     this.ports.clear();
+    this.asked.clear();
+    for (const [name, { isPinned }] of this.namespaces) if (!isPinned) destroyNamespace(this, name);
     this.#watcher = () => {};
   }
 
@@ -136,13 +150,13 @@ export class World {
   /** Everything but what the host may keep: the sysctls that forwarding needs. */
   dump(): object {
     const { links } = this.links.snapshot();
+    const outside = this.links.all.filter(({ namespace }) => !this.namespaces.has(namespace));
     return {
       links: links.map(({ name, alias }) => `${name} ${alias}`).toSorted(),
-      doomed: links.filter(({ group }) => group === removedGroup).length,
+      doomed: this.links.all.filter(({ group }) => group === removedGroup).length,
       addresses: this.links.addresses.map(({ link, address }) => `${this.links.nameOf(link)} ${address}`).toSorted(),
-      moved: this.links.all
-        .filter(({ namespace }) => namespace !== "")
-        .map(({ name, namespace }) => `${name} ${namespace}`),
+      namespaces: dumpNamespaces(this),
+      moved: outside.filter(({ namespace }) => namespace !== "").map(({ name, namespace }) => `${name} ${namespace}`),
       elements: this.nft.observe()?.elements,
       ports: this.ports.list(),
     };

@@ -16,6 +16,8 @@ describe("the settings", () => {
     orphanGraceMs: 120_000,
     hostId: null,
     etcd: null,
+    namespaceDir: "/run/netns",
+    overlay: { port: 4789, advertise: null, peers: [], hostTtlMs: 24 * 3_600_000 },
   };
 
   it("have defaults, also where they are empty, and other variables do not matter", () => {
@@ -47,6 +49,10 @@ describe("the settings", () => {
       TSNET_REQUIRES_MAC_ADDRESS: "true",
       TSNET_ORPHAN_GRACE: "1m30s",
       TSNET_HOST_ID: "node-1.example",
+      TSNET_NETNS_DIR: "/f/x/../netns/",
+      TSNET_VXLAN_PORT: "8472",
+      TSNET_ADVERTISE_ADDRESS: "eth1",
+      TSNET_HOST_TTL: "90m",
       TSNET_ETCD_ENDPOINTS: "https://10.0.0.1:2379, https://[FD00::1]:443/,https://etcd.example:2379",
       TSNET_ETCD_CACERT: "/ca.pem",
       TSNET_ETCD_CERT: "/cert.pem",
@@ -78,6 +84,8 @@ describe("the settings", () => {
         password: "pass:word",
         prefix: "/cluster-1/tsnet/",
       },
+      namespaceDir: "/f/netns",
+      overlay: { port: 8472, advertise: "eth1", peers: [], hostTtlMs: 90 * 60_000 },
     });
     expect(parseConfig({ TSNET_MARK: "1" }).mark).to.equal(1);
   });
@@ -96,6 +104,11 @@ describe("the settings", () => {
       TSNET_REQUIRES_MAC_ADDRESS: "yes",
       TSNET_ORPHAN_GRACE: "2",
       TSNET_HOST_ID: "a/b",
+      TSNET_NETNS_DIR: "netns",
+      TSNET_VXLAN_PORT: "65536",
+      TSNET_ADVERTISE_ADDRESS: "eth0/24",
+      TSNET_PEERS: "10.0.0.2,10.0.0.2",
+      TSNET_HOST_TTL: "30s",
       TSNET_ETCD_ENDPOINTS: "10.0.0.1:2379",
       TSNET_ETCD_CACERT: "ca.pem",
       TSNET_ETCD_CERT: "cert.pem",
@@ -118,6 +131,11 @@ describe("the settings", () => {
       "TSNET_REQUIRES_MAC_ADDRESS=yes: expected one of true, false",
       'TSNET_ORPHAN_GRACE=2: expected a length of time with its unit, such as 90s, 10m or 1h30m, got "2"',
       "TSNET_HOST_ID=a/b: expected a name: up to 63 letters, digits, dots, hyphens and underscores",
+      "TSNET_NETNS_DIR=netns: expected an absolute path",
+      "TSNET_VXLAN_PORT=65536: expected a UDP port from 1 to 65535",
+      "TSNET_ADVERTISE_ADDRESS=eth0/24: expected an address of this host, or the name of the link that has it",
+      "TSNET_PEERS=10.0.0.2,10.0.0.2: 10.0.0.2 is given twice",
+      "TSNET_HOST_TTL=30s: expected 1m to 8760h",
       'TSNET_ETCD_ENDPOINTS: "10.0.0.1:2379": expected such as https://10.0.0.1:2379, several separated by commas',
       "TSNET_ETCD_CACERT=ca.pem: expected an absolute path",
       "TSNET_ETCD_CERT=cert.pem: expected an absolute path",
@@ -147,6 +165,43 @@ describe("the settings", () => {
       expect(message).to.match(/^TSNET_ORPHAN_GRACE=/);
     });
   }
+
+  for (const [setting, value, text] of [
+    ["VXLAN_PORT", "0", "expected a UDP port"],
+    ["VXLAN_PORT", "0x12b5", "expected a UDP port"],
+    ["ADVERTISE_ADDRESS", "127.0.0.1", "127.0.0.1 is no address at which other hosts reach one"],
+    ["ADVERTISE_ADDRESS", "a-name-that-is-too-long-for-a-link", "expected an address of this host"],
+    ["PEERS", "10.0.0.1,fd00::1", "10.0.0.1 and fd00::1 are of two families"],
+    ["PEERS", "10.0.0.1,,10.0.0.2", "expected an IP address"],
+    ["PEERS", "fd00::1,FD00::1", "fd00::1 is given twice"],
+    ["PEERS", "239.1.1.1", "239.1.1.1 is no address at which other hosts reach one"],
+    ["PEERS", "10.0.0.1:4789", "expected an IP address"],
+    ["NETNS_DIR", "/", "expected a directory for network namespaces alone"],
+    ["NETNS_DIR", "/run/", "expected a directory for network namespaces alone"],
+    ["NETNS_DIR", "/run/netns/..", "expected a directory for network namespaces alone"],
+    ["NETNS_DIR", "/host/run", "expected a directory for network namespaces alone"],
+    ["NETNS_DIR", "/proc/1/ns", "expected a directory for network namespaces alone"],
+    ["HOST_TTL", "8761h", "expected 1m to 8760h"],
+  ] as const) {
+    it(`do not take ${value} for TSNET_${setting}`, () => {
+      const [message, ...others] = messages({ [`TSNET_${setting}`]: value });
+      expect(message)
+        .to.match(new RegExp(`^TSNET_${setting}=`))
+        .and.to.contain(text);
+      expect(others).to.deep.equal([]);
+    });
+  }
+
+  it("name the other hosts by their addresses, as they are written canonically", () => {
+    expect(parseConfig({ TSNET_PEERS: "10.0.0.1, 10.0.0.2" }).overlay.peers).to.deep.equal(["10.0.0.1", "10.0.0.2"]);
+    expect(parseConfig({ TSNET_PEERS: "FD00:0::1" }).overlay.peers).to.deep.equal(["fd00::1"]);
+  });
+
+  it("name one control plane", () => {
+    expect(messages({ TSNET_PEERS: "10.0.0.1", TSNET_ETCD_ENDPOINTS: "http://10.0.0.1:2379" })).to.deep.equal([
+      "TSNET_PEERS and TSNET_ETCD_ENDPOINTS: etcd knows the other hosts; set one of them",
+    ]);
+  });
 
   for (const [name, endpoints] of Object.entries({
     "without a port": "http://10.0.0.1",

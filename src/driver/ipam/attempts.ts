@@ -11,6 +11,8 @@ export interface Timing {
 
 const usualTiming: Timing = { deadlineMs: 4500, pauseMs: 100 };
 
+const poolHint = "shared pools need it, pools of this host alone do not; try again when it can be reached";
+
 /** Returned by an attempt that another host has made void: the next looks at what there is now. */
 export const lost = Symbol("lost");
 export type Lost = typeof lost;
@@ -18,6 +20,8 @@ export type Lost = typeof lost;
 export interface AttemptsOptions {
   /** For messages: "http://10.0.0.1:2379". */
   readonly endpoints: readonly string[];
+  /** What the time was too short for, and what to do; for messages. */
+  readonly hint?: string | undefined;
   /** Another one; for tests. */
   readonly timing?: Timing | undefined;
 }
@@ -34,13 +38,15 @@ export interface Deadline {
 
 export class Attempts {
   readonly #endpoints: readonly string[];
+  readonly #hint: string;
   readonly #timing: Timing;
   /** Of those under way. */
   readonly #ends = new Set<() => void>();
   #isClosed = false;
 
-  constructor({ endpoints, timing = usualTiming }: AttemptsOptions) {
+  constructor({ endpoints, hint = poolHint, timing = usualTiming }: AttemptsOptions) {
     this.#endpoints = endpoints;
+    this.#hint = hint;
     this.#timing = timing;
   }
 
@@ -81,11 +87,10 @@ export class Attempts {
 
   #error(cause: unknown): TsnetError {
     if (this.#isClosed) return new TsnetError("store", "tsnet ends: etcd was not waited for");
-    const hint = "shared pools need it, pools of this host alone do not; try again when it can be reached";
     const why = cause === undefined ? "it did not answer" : explain(cause);
     const seconds = this.#timing.deadlineMs / 1000;
     const text = `etcd at ${this.#endpoints.join(", ")} did not do it within ${seconds} s: ${why}`;
-    return new TsnetError("store", `${text}; ${hint}`);
+    return new TsnetError("store", `${text}; ${this.#hint}`);
   }
 
   async #repeat<T>(

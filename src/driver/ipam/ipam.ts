@@ -211,6 +211,11 @@ export class Ipam implements IpamView {
     return poolId.startsWith(`${addressSpaces.global}/`) && this.#epoch.isPoolStale(poolId);
   }
 
+  /** Whether another host that shares etcd says that it is this one; the log says so. */
+  get hasTwin(): boolean {
+    return this.#shared?.hasTwin ?? false;
+  }
+
   /** What people call a host that shares pools: "web-1 (4f2a90c1d2e3)". */
   callHost(id: string): string {
     return this.#shared?.callHost(id) ?? id;

@@ -3,12 +3,12 @@
  * commit that makes it so finds the records as they are here.
  */
 import { explain } from "../../errors.ts";
-import { parseCidr, parseIp } from "../../net/cidr.ts";
+import { isAddress, parseCidr, parseIp } from "../../net/cidr.ts";
 import type { Log } from "../log.ts";
 import type { RecordCondition } from "../records.ts";
 import type { Lease } from "./lease.ts";
 import type { Pool } from "./pool.ts";
-import { isAddress, type LeaseRecord, leaseIdOf, leaseOf, parseLeaseRecord, putLease } from "./pool-record.ts";
+import { type LeaseRecord, leaseIdOf, leaseOf, parseLeaseRecord, putLease } from "./pool-record.ts";
 import { PoolTable } from "./pool-table.ts";
 import type { Holdings } from "./recovery.ts";
 import { parseSharedPool, type SharedPoolRecord } from "./shared-record.ts";

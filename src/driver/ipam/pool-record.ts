@@ -3,7 +3,7 @@
  * records that were written before the field was known.
  */
 import { z } from "zod";
-import { parseCidr, parseIp } from "../../net/cidr.ts";
+import { isAddress, parseCidr, parseIp } from "../../net/cidr.ts";
 import { parseRecord, textFor } from "../parse-record.ts";
 import type { RecordChange } from "../records.ts";
 import { type Lease, leaseRoles } from "./lease.ts";
@@ -75,15 +75,6 @@ function isUsual(value: unknown): value is LeaseRecord {
     Array.isArray(hosts) &&
     hosts.every((host) => typeof host === "string")
   );
-}
-
-/** Whether a text is an IP address. */
-export function isAddress(text: string): boolean {
-  try {
-    return parseIp(text) !== undefined;
-  } catch {
-    return false;
-  }
 }
 
 const isTime = (value: unknown): value is number => typeof value === "number" && value >= 0 && value <= latest;

@@ -18,7 +18,7 @@ export class SharedHosts {
   readonly #process = newGrant();
   /** Whether the record of this host is known to be this process's. */
   #isOurs = false;
-  #hasObjected = false;
+  #hasTwin = false;
   #end: () => Promise<void> = async () => {};
 
   constructor(needs: SharedHostsNeeds) {
@@ -73,8 +73,13 @@ export class SharedHosts {
     const fields = { hostId, name: (value as { readonly name?: unknown }).name };
     log.error(fields, `another host shares pools by the same host ID: ${why}; ${todo}`);
     // Once, so that it hears of this one too.
-    if (!this.#hasObjected) this.introduce();
-    this.#hasObjected = true;
+    if (!this.#hasTwin) this.introduce();
+    this.#hasTwin = true;
+  }
+
+  /** Whether another process has said, since this one was started, that it is this host. */
+  get hasTwin(): boolean {
+    return this.#hasTwin;
   }
 
   /** "web-1 (4f2a90c1d2e3)"; the ID alone where there is no other name. */

@@ -214,6 +214,11 @@ export class SharedPools implements PoolBackend {
     return [...own.map(({ pool }) => pool.subnet.cidr), ...this.#requests.choosing];
   }
 
+  /** Whether another host says that it is this one. */
+  get hasTwin(): boolean {
+    return this.#hosts.hasTwin;
+  }
+
   /** What people call a host: "web-1 (4f2a90c1d2e3)". */
   callHost(id: string): string {
     return this.#hosts.call(id);

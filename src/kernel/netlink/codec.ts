@@ -60,16 +60,26 @@ export function u32(value: number): Uint8Array {
 export const text = (value: string): Uint8Array => Buffer.from(`${value}\0`);
 
 /** A message with its header. */
-export function encodeMessage(request: Request, sequence: number): Buffer {
-  const start = messageHeaderBytes + align(request.header.length);
-  const message = Buffer.alloc(start + sizeOf(request.attributes));
-  message.writeUInt32LE(message.length, 0);
-  message.writeUInt16LE(request.type, 4);
-  message.writeUInt16LE(request.flags, 6);
-  message.writeUInt32LE(sequence, 8);
-  message.set(request.header, messageHeaderBytes);
-  writeAttributes(message, start, request.attributes);
-  return message;
+export const encodeMessage = (request: Request, sequence: number): Buffer => encodeMessages([{ ...request, sequence }]);
+
+/** Messages one after another, as a datagram may have them: all in one piece of memory. */
+export function encodeMessages(requests: readonly (Request & { readonly sequence: number })[]): Buffer {
+  const lengths = requests.map(
+    ({ header, attributes }) => messageHeaderBytes + align(header.length) + sizeOf(attributes),
+  );
+  const datagram = Buffer.alloc(lengths.reduce((sum, length) => sum + length, 0));
+  let at = 0;
+  for (const [n, { type, flags, sequence, header, attributes }] of requests.entries()) {
+    const length = lengths[n] ?? 0;
+    datagram.writeUInt32LE(length, at);
+    datagram.writeUInt16LE(type, at + 4);
+    datagram.writeUInt16LE(flags, at + 6);
+    datagram.writeUInt32LE(sequence, at + 8);
+    datagram.set(header, at + messageHeaderBytes);
+    writeAttributes(datagram, at + messageHeaderBytes + align(header.length), attributes);
+    at += length;
+  }
+  return datagram;
 }
 
 /** A struct followed by attributes, as the value of an attribute: VETH_INFO_PEER. */

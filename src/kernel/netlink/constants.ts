@@ -11,6 +11,7 @@ export const nlm = {
   replace: 0x100,
   exclusive: 0x200,
   create: 0x400,
+  append: 0x800,
   /** On an error: the request is not repeated. */
   capped: 0x100,
   /** On an error: attributes follow. */
@@ -93,10 +94,21 @@ export const ifla = {
 export const iflaInfo = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
 
 /** IFLA_BR_…, inside IFLA_INFO_DATA of a bridge. */
-export const iflaBr = { nfCallIptables: 36, nfCallIp6tables: 37 } as const;
+export const iflaBr = { nfCallIptables: 36, nfCallIp6tables: 37, vlanDefaultPvid: 39 } as const;
 
 /** IFLA_BRPORT_…, inside IFLA_INFO_SLAVE_DATA of a bridge port. `mode` is the hairpin flag. */
-export const iflaBrport = { mode: 4 } as const;
+export const iflaBrport = {
+  mode: 4,
+  learning: 8,
+  unicastFlood: 9,
+  multicastFlood: 27,
+  broadcastFlood: 30,
+  neighSuppress: 32,
+} as const;
+
+/** IFLA_VXLAN_…, inside IFLA_INFO_DATA of a vxlan link; the port is in the network's byte order. VXLAN_DF_SET of the same header. */
+export const iflaVxlan = { id: 1, local: 4, learning: 7, port: 15, local6: 17, df: 29 } as const;
+export const vxlanDfSet = 1;
 
 /** IFLA_VLAN_…, inside IFLA_INFO_DATA of a vlan. */
 export const iflaVlan = { id: 1 } as const;
@@ -130,7 +142,10 @@ export const ifa = { address: 1, local: 2, broadcast: 4 } as const;
 export const ifaNodad = 2;
 
 /** RTA_… of include/uapi/linux/rtnetlink.h */
-export const rta = { dst: 1, oif: 4, gateway: 5, priority: 6, prefSrc: 7, table: 15 } as const;
+export const rta = { dst: 1, oif: 4, gateway: 5, priority: 6, prefSrc: 7, metrics: 8, table: 15 } as const;
+
+/** RTAX_…, inside RTA_METRICS. */
+export const rtax = { mtu: 2 } as const;
 
 /** RT_TABLE_…, RTPROT_…, RT_SCOPE_… and RTN_… of the same header. */
 export const route = {
@@ -149,14 +164,17 @@ export const route = {
 } as const;
 
 /** NDA_… and NUD_… of include/uapi/linux/neighbour.h */
-export const nda = { dst: 1, lladdr: 2, ifindex: 8 } as const;
-export const nud = { permanent: 0x80 } as const;
+export const nda = { dst: 1, lladdr: 2, vlan: 5, port: 6, vni: 7, ifindex: 8, master: 9, nhId: 13 } as const;
+export const nud = { noarp: 0x40, permanent: 0x80 } as const;
+
+/** NTF_…: flags of struct ndmsg. */
+export const ntf = { self: 0x2, master: 0x4, sticky: 0x40 } as const;
 
 /** NETLINK_NETFILTER */
 export const netlinkNetfilter = 12;
 
 /** NFPROTO_… of include/uapi/linux/netfilter.h. */
-export const nfproto = { inet: 1, ipv4: 2, arp: 3, ipv6: 10 } as const;
+export const nfproto = { inet: 1, ipv4: 2, arp: 3, bridge: 7, ipv6: 10 } as const;
 
 /** NFT_MSG_… of include/uapi/linux/netfilter/nf_tables.h, below NFNL_SUBSYS_NFTABLES. */
 export const nftMessage = {

@@ -1,5 +1,13 @@
 /** Payloads of rtnetlink's answers and notifications, as values. */
-import type { ObservedAddress, ObservedLink, ObservedNeighbor, ObservedRoute } from "../../plan/observed.ts";
+import type {
+  ObservedAddress,
+  ObservedLink,
+  ObservedNeighbor,
+  ObservedPort,
+  ObservedPortFlags,
+  ObservedRoute,
+  ObservedVxlan,
+} from "../../plan/observed.ts";
 import { inetNtop } from "../libc.ts";
 import { type Attributes, decodeAttributes, readNested, readNumber, readText } from "./codec.ts";
 import {
@@ -11,10 +19,12 @@ import {
   iflaBrport,
   iflaInfo,
   iflaVlan,
+  iflaVxlan,
   nda,
   nud,
   route,
   rta,
+  rtax,
 } from "./constants.ts";
 
 /** The other end of a veth pair. */
@@ -57,8 +67,19 @@ export function decodeLink(payload: Buffer): ObservedLink {
     carrier: (flags & iffLowerUp) !== 0,
     lower: isOnAnother ? readNumber(attributes, ifla.link) : 0,
     ...(kind === "vlan" ? { vlanId: readNumber(readNested(info, iflaInfo.data), iflaVlan.id) } : {}),
+    ...(kind === "vxlan" ? { vxlan: decodeVxlan(readNested(info, iflaInfo.data)) } : {}),
     ...(kind === "bridge" ? { nfCall: decodeNfCall(readNested(info, iflaInfo.data)) } : {}),
     ...(readText(info, iflaInfo.slaveKind) === "bridge" ? { hairpin: decodeHairpin(info) } : {}),
+  };
+}
+
+function decodeVxlan(data: Attributes): ObservedVxlan {
+  const local = data.get(iflaVxlan.local) ?? data.get(iflaVxlan.local6);
+  return {
+    vni: readNumber(data, iflaVxlan.id),
+    port: data.get(iflaVxlan.port)?.readUInt16BE() ?? 0,
+    local: local === undefined ? "" : inetNtop(local),
+    learning: readNumber(data, iflaVxlan.learning) === 1,
   };
 }
 
@@ -67,6 +88,24 @@ const decodeNfCall = (bridge: Attributes): boolean =>
 
 const decodeHairpin = (info: Attributes): boolean =>
   readNumber(readNested(info, iflaInfo.slaveData), iflaBrport.mode) === 1;
+
+/** A link of ours in a namespace of ours, with what it does as a port of the bridge there. */
+export function decodePort(payload: Buffer): ObservedPort {
+  const info = readNested(decodeAttributes(payload, ifinfoBytes), ifla.linkInfo);
+  const isPort = readText(info, iflaInfo.slaveKind) === "bridge";
+  return { ...decodeLink(payload), flags: isPort ? decodePortFlags(readNested(info, iflaInfo.slaveData)) : null };
+}
+
+function decodePortFlags(port: Attributes): ObservedPortFlags {
+  const isOn = (flag: number): boolean => readNumber(port, flag) === 1;
+  const { learning, neighSuppress, unicastFlood, multicastFlood, broadcastFlood } = iflaBrport;
+  const floods = new Set([unicastFlood, multicastFlood, broadcastFlood].map(isOn));
+  return {
+    learning: isOn(learning),
+    suppress: isOn(neighSuppress),
+    flood: floods.size === 1 ? floods.has(true) : null,
+  };
+}
 
 /** Of RTM_NEWLINK of a veth link: IFLA_LINK and IFLA_LINK_NETNSID. */
 export function decodePeer(payload: Buffer): Peer {
@@ -109,6 +148,18 @@ export function decodeRoute(
     table: readNumber(attributes, rta.table) || payload.readUInt8(4),
     protocol: payload.readUInt8(5),
     source: source === undefined ? "" : inetNtop(source),
+  };
+}
+
+/** RTM_NEWROUTE in answer to the question which way a packet takes. */
+export function decodePath(payload: Buffer): { source: string; link: number; gateway: string; mtuBytes: number } {
+  const attributes = decodeAttributes(payload, rtmsgBytes);
+  const text = (bytes: Buffer | undefined): string => (bytes === undefined ? "" : inetNtop(bytes));
+  return {
+    source: text(attributes.get(rta.prefSrc)),
+    link: readNumber(attributes, rta.oif),
+    gateway: text(attributes.get(rta.gateway)),
+    mtuBytes: readNumber(readNested(attributes, rta.metrics), rtax.mtu),
   };
 }
 

@@ -60,14 +60,10 @@ export function neighborRequest(link: number, address: string, more: readonly At
   return { header: encodeNeighbor(familyOf(bytes), link, nud.permanent), attributes: [[nda.dst, bytes], ...more] };
 }
 
-/** struct ndmsg: family, index, state. */
-export function encodeNeighbor(family = 0, link = 0, state = 0): Buffer {
-  const header = Buffer.alloc(12);
-  header.writeUInt8(family, 0);
-  header.writeInt32LE(link, 4);
-  header.writeUInt16LE(state, 8);
-  return header;
-}
+/** struct ndmsg: family, index, state, flags. */
+export const encodeNeighbor = (family = 0, link = 0, state = 0, flags = 0): Uint8Array =>
+  // such a small array is no memory of its own, as a Buffer is
+  Uint8Array.of(family, 0, 0, 0, link, link >> 8, link >> 16, link >> 24, state, state >> 8, flags, 0);
 
 const familyOf = (address: Uint8Array): number => (address.length === 16 ? addressFamily.inet6 : addressFamily.inet);
 

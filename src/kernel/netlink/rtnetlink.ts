@@ -1,10 +1,25 @@
 /** Requests of rtnetlink, typed: man 7 rtnetlink, include/uapi/linux/rtnetlink.h. */
-import { hasErrno } from "../../errors.ts";
-import type { ObservedAddress, ObservedLink, ObservedNeighbor, ObservedRoute } from "../../plan/observed.ts";
-import { inetPton } from "../libc.ts";
-import { type Attribute, text, u32 } from "./codec.ts";
+import { hasErrno, type TsnetError } from "../../errors.ts";
+import type {
+  ObservedAddress,
+  ObservedLink,
+  ObservedNeighbor,
+  ObservedPort,
+  ObservedRoute,
+} from "../../plan/observed.ts";
+import { addressFamily, inetPton } from "../libc.ts";
+import { type Attribute, type Request, text, u32 } from "./codec.ts";
 import { iffUp, ifla, nda, netlinkRoute, nlm, route, rta, rtm, skipStats } from "./constants.ts";
-import { decodeAddress, decodeLink, decodeNeighbor, decodePeer, decodeRoute, type Peer } from "./messages.ts";
+import {
+  decodeAddress,
+  decodeLink,
+  decodeNeighbor,
+  decodePath,
+  decodePeer,
+  decodePort,
+  decodeRoute,
+  type Peer,
+} from "./messages.ts";
 import { addressRequest, encodeNeighbor, neighborRequest, routeRequest } from "./requests.ts";
 import { NetlinkSocket } from "./socket.ts";
 
@@ -37,6 +52,11 @@ export class Rtnetlink {
   /** Equivalent to: `ip link show`. undefined if there is no such link. */
   getLink(key: LinkKey): ObservedLink | undefined {
     return this.#find(key, decodeLink);
+  }
+
+  /** The link with what it does as a port of a bridge. */
+  getPort(key: LinkKey): ObservedPort | undefined {
+    return this.#find(key, decodePort);
   }
 
   /** The link and where the other end of its pair is, in one request. */
@@ -123,6 +143,18 @@ export class Rtnetlink {
     this.#socket.request({ type: rtm.delNeigh, flags: 0, ...neighborRequest(link, address, []) });
   }
 
+  /**
+   * Many requests in one go: each costs a fraction of what one by itself does. The kernel goes on after one that fails.
+   * @param onError called with each that failed, in their order
+   */
+  requestAll<One extends Request>(requests: Iterable<One>, onError: (error: TsnetError, request: One) => void): void {
+    this.#socket.requestAll(requests, onError);
+  }
+
+  listPorts(): ObservedPort[] {
+    return this.#dump(rtm.getLink, encodeIfinfo({}), [withoutStats], decodePort);
+  }
+
   listLinks(): ObservedLink[] {
     return this.#dump(rtm.getLink, encodeIfinfo({}), [withoutStats], decodeLink);
   }
@@ -137,6 +169,16 @@ export class Rtnetlink {
    */
   listRoutes(isWanted: (link: number) => boolean): ObservedRoute[] {
     return this.#dump(rtm.getRoute, new Uint8Array(12), [], (payload) => decodeRoute(payload, isWanted));
+  }
+
+  /** Equivalent to: `ip route get ADDRESS`. @throws TsnetError with errno ENETUNREACH, EHOSTUNREACH, … where there is no way */
+  getPath(address: string): ReturnType<typeof decodePath> {
+    const bytes = inetPton(address);
+    const header = Buffer.alloc(12);
+    header.writeUInt8(bytes.length === 4 ? addressFamily.inet : addressFamily.inet6, 0);
+    header.writeUInt8(bytes.length * 8, 1);
+    const { payload } = this.#socket.get({ type: rtm.getRoute, flags: 0, header, attributes: [[rta.dst, bytes]] });
+    return decodePath(payload);
   }
 
   /** The permanent neighbors of a link, of IPv4 and IPv6. */

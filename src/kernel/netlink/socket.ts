@@ -4,8 +4,6 @@ import {
   addressFamily,
   bindBytes,
   close,
-  describeErrno,
-  errnoName,
   msgDontwait,
   recv,
   recvAsync,
@@ -15,8 +13,9 @@ import {
   socket,
 } from "../libc.ts";
 import { getsockname } from "../libc-sockets.ts";
-import { decodeAttributes, decodeMessages, encodeMessage, type Message, type Request, readText } from "./codec.ts";
-import { netlinkOption, nftMessageNames, nlm, nlmsg, nlmsgerrAttr, rtmNames } from "./constants.ts";
+import { changing, Dump, errorOf, nameOf, throwError } from "./answers.ts";
+import { decodeMessages, encodeMessage, encodeMessages, type Message, type Request } from "./codec.ts";
+import { netlinkOption, nlm, nlmsg } from "./constants.ts";
 import { inNamespace } from "./in-namespace.ts";
 
 /** SOCK_RAW | SOCK_CLOEXEC, MSG_TRUNC of the C library's headers. */
@@ -33,6 +32,9 @@ const datagramBytes = 64 * 1024;
 
 /** How often a dump is begun anew because what it lists has changed meanwhile. */
 const maxDumps = 100;
+
+/** So many requests go in a datagram: if all fail, their errors, each less than 1 KiB, have room in a usual receive buffer. */
+const requestsAtOnce = 128;
 
 /** Where the port ID is in struct sockaddr_nl. */
 const portIdAt = 4;
@@ -71,6 +73,19 @@ export class NetlinkSocket {
   }
 
   /**
+   * As `request` for many, of which a datagram holds several: what one costs by itself is mostly the way there and back. The kernel
+   * goes on after one that fails (netlink_rcv_skb() in net/netlink/af_netlink.c).
+   * @param onError called for each that failed, in their order
+   */
+  requestAll<One extends Request>(requests: Iterable<One>, onError: (error: TsnetError, request: One) => void): void {
+    const some: One[] = [];
+    for (const one of requests) {
+      if (some.push(one) === requestsAtOnce) this.#requestSome(some.splice(0), onError);
+    }
+    if (some.length > 0) this.#requestSome(some, onError);
+  }
+
+  /**
    * Asks for one object.
    * @returns the answer, whose payload is valid until the next call
    * @throws TsnetError "kernel" with the errno and the kernel's extended text
@@ -92,7 +107,7 @@ export class NetlinkSocket {
    */
   dump(request: Request, begin: () => void, visit: (message: Message) => void): void {
     if (this.tryDump(request, begin, visit, maxDumps)) return;
-    throw changing(request);
+    throw changing(request, maxDumps);
   }
 
   /**
@@ -116,7 +131,7 @@ export class NetlinkSocket {
       begin();
       if (!(await this.#dumpOnceAside(request, visit))) return;
     }
-    throw changing(request);
+    throw changing(request, maxDumps);
   }
 
   /** What messages about changes that this socket makes carry. */
@@ -183,6 +198,26 @@ export class NetlinkSocket {
     return false;
   }
 
+  /** Only the last is acknowledged, and what fails: the answers are in the order of the requests. */
+  #requestSome<One extends Request>(requests: readonly One[], onError: (error: TsnetError, one: One) => void): void {
+    const first = this.#sequence + 1;
+    const last = requests.length - 1;
+    this.#sequence = (this.#sequence + requests.length) >>> 0;
+    const flagsOf = (n: number): number => nlm.request | (n === last ? nlm.ack : 0);
+    const messages = requests.map((one, n) => ({ ...one, flags: one.flags | flagsOf(n), sequence: (first + n) >>> 0 }));
+    send(this.fd, encodeMessages(messages));
+    for (let isDone = false; !isDone; ) {
+      for (const message of decodeMessages(this.#receiveDatagram(0))) {
+        const n = (message.sequence - first) >>> 0;
+        const request = requests[n];
+        if (request === undefined || message.type !== nlmsg.error) continue; // the rest of an answer that was given up
+        const error = errorOf(message, nameOf(request));
+        if (error) onError(error, request);
+        isDone = n === last;
+      }
+    }
+  }
+
   #receiveDatagram(flags: number): Buffer {
     return this.#whole(recv(this.fd, this.#buffer, flags | msgTrunc));
   }
@@ -213,38 +248,3 @@ export function setReceiveBuffer(fd: number, bytes: number): void {
 }
 
 const dumpOf = (request: Request): Request => ({ ...request, flags: request.flags | nlm.request | nlm.dump });
-
-/** The messages of one dump. */
-class Dump {
-  isInterrupted = false;
-  readonly take: (message: Message) => false;
-
-  constructor(visit: (message: Message) => void) {
-    this.take = (message) => {
-      if ((message.flags & nlm.dumpInterrupted) !== 0) this.isInterrupted = true;
-      if (message.type !== nlmsg.done) visit(message);
-      return false;
-    };
-  }
-}
-
-const changing = (request: Request): TsnetError =>
-  new TsnetError("kernel", `${nameOf(request)}: changed during each of ${maxDumps} dumps`, { errno: "EINTR" });
-
-const nameOf = ({ type }: Request): string => rtmNames[type] ?? nftMessageNames[type] ?? `message ${type}`;
-
-/** struct nlmsgerr, and the errno at the head of NLMSG_DONE: 0 or a negative errno. */
-function throwError({ type, flags, payload }: Message, request: string): void {
-  const errno = payload.length < 4 ? 0 : -payload.readInt32LE();
-  if (errno === 0) return;
-  const extended = extendedText(type, flags, payload);
-  const message = `${request}: ${describeErrno(errno)}${extended && `: ${extended}`}`;
-  throw new TsnetError("kernel", message, { errno: errnoName(errno) });
-}
-
-/** NLMSGERR_ATTR_MSG, behind the errno of NLMSG_DONE or the errno and the repeated request of NLMSG_ERROR. */
-function extendedText(type: number, flags: number, payload: Buffer): string {
-  if ((flags & nlm.ackTlvs) === 0) return "";
-  const repeated = (flags & nlm.capped) !== 0 ? 16 : payload.length >= 8 ? (payload.readUInt32LE(4) + 3) & ~3 : 0;
-  return readText(decodeAttributes(payload, type === nlmsg.done ? 4 : 4 + repeated), nlmsgerrAttr.message);
-}

@@ -3,6 +3,7 @@ import { inetPton } from "../libc.ts";
 import { inNamespace } from "../netlink/in-namespace.ts";
 import { observeSandboxes } from "../observe.ts";
 import type { Poller } from "../ports/poller.ts";
+import { withSandbox } from "../sandbox-links.ts";
 import type { Closer } from "./closer.ts";
 import { announceWithinMs } from "./constants.ts";
 import { PacketSocket } from "./packet-socket.ts";
@@ -82,7 +83,9 @@ export class Announcer {
   }
 
   /** A link that is down or gone again may come back. */
-  #send({ announcement: { sandbox, addresses }, result }: Waiting, { index, mac }: UpLink): void {
+  #send({ announcement: { sandbox, addresses, through }, result }: Waiting, up: UpLink): void {
+    const { index, mac } = through === undefined ? up : { index: indexOf(sandbox, through.link), mac: through.mac };
+    if (index === undefined) return;
     const socket = inNamespace(sandbox, () => new PacketSocket());
     try {
       for (const address of addresses.map(inetPton)) {
@@ -96,5 +99,8 @@ export class Announcer {
     }
   }
 }
+
+const indexOf = (sandbox: string, name: string): number | undefined =>
+  withSandbox(sandbox, (inside) => inside.getLink({ name })?.index) ?? undefined;
 
 const exists = (sandbox: string): boolean => observeSandboxes([sandbox]).length > 0;

@@ -8,7 +8,11 @@ export const packetOption = { addMembership: [263, 1], dropMembership: [263, 2] 
 export const multicastMembership = 0;
 
 /** BPF_… of include/uapi/linux/bpf_common.h: load from the frame, compare with a constant, return. */
-export const bpf = { loadWord: 0x20, loadByte: 0x30, jumpEqual: 0x15, jumpGreater: 0x25, return: 0x06 } as const;
+export const bpf = {
+  ...{ loadWord: 0x20, loadByte: 0x30 },
+  ...{ jumpEqual: 0x15, jumpGreater: 0x25, jumpSet: 0x45 },
+  return: 0x06,
+} as const;
 
 /** SKF_AD_OFF + SKF_AD_PKTTYPE of include/uapi/linux/filter.h, as an unsigned number: where the kind of a packet is read. */
 export const bpfPacketType = (-0x1000 + 4) >>> 0;

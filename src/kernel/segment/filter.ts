@@ -2,7 +2,7 @@
 import { bpf, bpfPacketType, lastOwnPacketType } from "./constants.ts";
 
 /** struct sock_filter: what to do, how many instructions to skip if it is so and if not, and with what. */
-type Instruction = readonly [code: number, skipIfTrue: number, skipIfFalse: number, value: number];
+export type Instruction = readonly [code: number, skipIfTrue: number, skipIfFalse: number, value: number];
 
 /** More addresses are not told apart: a socket's options may have 20 KB (net.core.optmem_max), its filter among them. */
 const maxAddresses = 64;
@@ -43,7 +43,8 @@ export const requireByte = (at: number, values: readonly number[]): Instruction[
   drop,
 ];
 
-function encode(instructions: readonly Instruction[]): Uint8Array {
+/** A program, as struct sock_filter after struct sock_filter. */
+export function encode(instructions: readonly Instruction[]): Uint8Array {
   const bytes = new Uint8Array(instructions.length * 8);
   const view = new DataView(bytes.buffer);
   for (const [n, [code, skipIfTrue, skipIfFalse, value]] of instructions.entries()) {

@@ -16,4 +16,5 @@ export interface AddressAnnouncement {
   readonly sandbox: string;
   readonly alias: string;
   readonly addresses: readonly string[];
+  readonly through?: { readonly link: string; readonly mac: string };
 }

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { expect } from "chai";
 import { Nft } from "../../../src/kernel/nft.ts";
 import { NftTable } from "../../../src/kernel/nft-table.ts";
+import { directElements } from "../../../src/plan/direct.ts";
 import type { Element } from "../../../src/plan/elements.ts";
 import { networkElements, openElements, wantedElements } from "../../../src/plan/firewall.ts";
 import { changeScript, planFirewall, removeTableScript, tableScript } from "../../../src/plan/firewall-script.ts";
@@ -72,6 +73,7 @@ describe("the elements in the kernel", () => {
     networks,
     endpoints: [endpointOf({ addresses, ports, sandbox }), { ...open(tcp(80, 1), tcp(8000, 9)), sandbox }, passedOn],
     dockerLinks: ["docker0"],
+    direct: directElements(networkOf({ ipv6 }), ["eth0"]),
   });
   interface Listed {
     readonly set?: { readonly name: string; readonly elem?: readonly unknown[] };

@@ -114,7 +114,11 @@ describe("conntrack", function () {
     addHost("ct-server", "10.98.0", "fd00:98");
   });
   after(() => {
-    for (const name of ["ct-client", "ct-server"]) ip(`netns del ${name}`);
+    // a namespace takes its links along a moment later, when there may be another test already
+    for (const name of ["ct-client", "ct-server"]) {
+      ip(`link del v-${name}`);
+      ip(`netns del ${name}`);
+    }
   });
   beforeEach(() => {
     nft(`

@@ -26,7 +26,7 @@ describe("events of LAN links", () => {
       ip(`link set ${name} up`);
     }
     ip("addr add 10.9.0.1/24 dev p0");
-    events = new LinkEvents();
+    events = new LinkEvents(fixture.own.rtnetlink);
     events.ignore(fixture.own.rtnetlink.portId);
   });
 
@@ -173,7 +173,7 @@ describe("events of LAN links", () => {
 
     it("counts also if it was there before", () => {
       events.close();
-      events = new LinkEvents();
+      events = new LinkEvents(fixture.own.rtnetlink);
       know();
       ip("neigh del 10.9.0.7 dev tsh-1");
       expect(told()).to.deep.equal(["addresses"]);

@@ -3,6 +3,8 @@ import { expect } from "chai";
 import { LinkEvents } from "../../../src/kernel/events.ts";
 import { expectNoLeftovers, ip } from "../../support/netns.ts";
 
+const noPaths = { getPath: () => expect.fail("nobody is followed") };
+
 describe("link events", () => {
   expectNoLeftovers(() => {
     for (const name of ["docker0", "br-user"]) ip(`link del ${name}`);
@@ -10,7 +12,7 @@ describe("link events", () => {
 
   it("misses nothing of what comes after it has said that messages were lost", () => {
     ip("link add br-user type bridge");
-    const events = new LinkEvents();
+    const events = new LinkEvents(noPaths);
     try {
       const changes = Array.from({ length: 6000 }, (_, n) => `link set br-user mtu ${1400 + (n % 2)}\n`);
       execFileSync("ip", ["-batch", "-"], { input: changes.join("") });

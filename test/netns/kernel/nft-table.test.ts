@@ -97,7 +97,7 @@ describe("nft table", () => {
     ["add element inet tsnet port4 { * : 10.0.0.1 . 80 }", "port4"],
     ['add element inet tsnet own4 { "eth*" . 10.0.0.0/8 }', "own4"],
     ['add element inet tsnet between { "a . b" . "c" : drop }', "between"],
-    ["add set inet tsnet x { type ether_addr; }; add element inet tsnet x { 00:11:22:33:44:55 }", "x"],
+    ["add set inet tsnet x { type ether_type; }; add element inet tsnet x { arp }", "x"],
     ["add set inet tsnet x { type mark . ifname; }; add element inet tsnet x { 5 . lo }", "x"],
     ["add map inet tsnet x { type ifname : mark; }; add element inet tsnet x { lo : 5 }", "x"],
     [

@@ -41,6 +41,8 @@ const elements: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   boundrange6: { "2001:db8::1 . tcp . 8000-8010": "fd00::2" },
   open4: { "10.0.0.1 . tcp . 80": "", "10.0.0.1 . udp . 8000-8007": "", "10.0.0.2 . sctp . 0-65535": "" },
   open6: { "fd00::2 . tcp . 80": "" },
+  direct4: { "tsg-0123456789a . 10.5.0.0/24 . 10.5.0.0/24": "", "eth0 . 10.5.0.0/24 . 10.6.0.0/25": "" },
+  direct6: { "eth0 . fd00:5::/64 . fd00:5::/64": "" },
   traffic4: { "10.0.0.1 . tcp . 80": "" },
   traffic6: { "fd00::2 . tcp . 80": "" },
   between: { "br0 . br0": "goto pass", "br1 . br1": "drop", "br2 . br2": "accept" },

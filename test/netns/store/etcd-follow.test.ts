@@ -52,6 +52,31 @@ describe("A follower of an EtcdStore", () => {
     await end();
   });
 
+  it("is not stopped by a value that is no JSON, which is said once with its key", async () => {
+    const said: string[] = [];
+    const store = await openStore({}, { skip: (error) => said.push(error.message) });
+    await store.commit([put("good", {}), put("other", {})]);
+    const { kvs } = (await server.call("/v3/kv/range", { key: btoa("/"), range_end: btoa("0"), keys_only: true })) as {
+      kvs: { key: string }[];
+    };
+    const good = kvs.map(({ key }) => atob(key)).find((path) => path.endsWith("/network/good")) ?? "";
+    const key = good.replace(/good$/, "bad");
+    const spoil = (path: string) => server.call("/v3/kv/put", { key: btoa(path), value: btoa("{") });
+    await spoil(key);
+    await store.follow("network", mirror).ready;
+    expect([...mirror.values.keys()].sort()).to.deep.equal(["good", "other"]);
+    expect([...(await store.list("network")).keys()].sort()).to.deep.equal(["good", "other"]);
+    await spoil(key.replace(/bad$/, "other"));
+    await until("it is told", backMs, () => !mirror.values.has("other"));
+    await store.commit([put("last", {})]);
+    await mirror.has("last");
+    const what = (id: string) => `record network ${id} is not JSON; remove it: etcdctl del ${key.replace(/bad$/, id)}`;
+    expect(said).to.deep.equal([what("bad"), what("other")]);
+    expect(mirror.resets).to.equal(1);
+    await store.commit([put("bad", {})]);
+    await mirror.has("bad");
+  });
+
   it("begins when etcd is there, and is told once that it is away and once that it is back", async () => {
     await server.kill();
     const store = await openStore();

@@ -45,6 +45,24 @@ describe("tsnet networks, as text", () => {
     ]);
   });
 
+  it("has a column for the VNI where there is an overlay, and says what is wrong in its namespace", () => {
+    const mesh = { mode: "overlay", linkMode: null, parent: "tsnet-d1000000000", parentKind: "namespace" } as const;
+    const networks = [
+      networkAnswerOf({ ...mesh, id: idOf("d1"), vni: 8_388_700 }),
+      networkAnswerOf({ ...mesh, id: idOf("d2"), vni: 4097, state: "missing", at: mesh.parent }),
+      networkAnswerOf({ ...mesh, id: idOf("d3"), vni: 4098, state: "down", at: "tsx-d1000000000" }),
+      onBridge,
+    ];
+    const rows = formatNetworks(namedNetworks(networks, names)).trimEnd().split("\n");
+    expect(rows.map((line) => [1, 2, 4, 8].map((cell) => line.split(/ {3,}/)[cell]))).to.deep.equal([
+      ["MODE", "PARENT", "VNI", "STATE"],
+      ["overlay", "tsnet-d1000000000", "8388700", "up"],
+      ["overlay", "tsnet-d1000000000", "4097", "namespace missing"],
+      ["overlay", "tsnet-d1000000000", "4098", "tsx-d1000000000 down"],
+      ["bridge", "tsb-a1000000000", "-", "up"],
+    ]);
+  });
+
   it("has a column for the host's own links where there are some", () => {
     const access = { link: "tsh-b1000000000", addresses: ["192.168.1.250"] };
     const networks = [

@@ -80,6 +80,35 @@ describe("the firewall, started and kept up to date", () => {
     expect(driver.reconciler.repairs()).to.deep.equal({});
   });
 
+  it("goes on with the table that an earlier process has left, which packets pass meanwhile", async () => {
+    world.links.add("docker0", "bridge", { up: true });
+    expect(await replacements()).to.equal(0);
+    expect(elements()).to.deep.equal(["docker0"]);
+    world.nft.changeSkeleton(" # somebody's rule");
+    expect(await replacements()).to.equal(1);
+    expect(await replacements()).to.equal(0);
+    const [[, table] = []] = await driver.store.list("table");
+    await driver.store.commit([{ put: "table", id: "inet tsnet", value: { digest: "of another version" } }]);
+    expect(await replacements()).to.equal(1);
+    expect((await driver.store.list("table")).get("inet tsnet")).to.deep.equal(table);
+  });
+
+  it("starts also where it cannot note on the disk how its table looks", async () => {
+    world.nft.flush();
+    await driver.store.commit([{ remove: "table", id: "inet tsnet" }]);
+    driver = openDriver(world, driver.store);
+    const commit = driver.store.commit.bind(driver.store);
+    driver.store.commit = async (changes) => {
+      if (changes.some((change) => "put" in change && change.put === "table"))
+        throw new TsnetError("store", "database or disk is full");
+      await commit(changes);
+    };
+    await driver.reconciler.restore();
+    driver.store.commit = commit;
+    expect(world.dump()).to.deep.equal(wanted);
+    expect(await replacements()).to.equal(1);
+  });
+
   it("starts where somebody flushes the ruleset meanwhile, and knows its table then", async () => {
     driver = openDriver(world, driver.store);
     flushBeforeObservation(1);
@@ -110,6 +139,22 @@ describe("the firewall, started and kept up to date", () => {
     expect(world.dump()).to.deep.equal(wanted);
     expect(driver.reconciler.repairs()["firewall"]?.count).to.equal(1);
   });
+
+  /** Starts another process. @returns how often it replaces the table */
+  async function replacements(): Promise<number> {
+    await driver.reconciler.stop();
+    driver = openDriver(world, driver.store);
+    const { kernel } = driver;
+    const apply = kernel.apply;
+    let count = 0;
+    kernel.apply = async (ops) => {
+      for (const one of ops) if (one.op === "run-nft" && one.script.includes("delete table inet tsnet")) count++;
+      return apply(ops);
+    };
+    await driver.reconciler.restore();
+    await driver.reconciler.run();
+    return count;
+  }
 
   /** Somebody's `nft flush ruleset`, right before tsnet looks at its table, so many times. */
   function flushBeforeObservation(times: number): void {

@@ -45,7 +45,9 @@ describe("the gateways that Docker chooses for a network", () => {
     const text = "gateway mode 'isolated' can only be used for an internal network";
     expect(() => check(isolated6, false)).to.throw(text);
     expect(() => check({ moed: "x" }, false)).to.throw("did you mean mode?");
-    expect(() => check({ mode: "moon" }, false)).to.throw("this version knows the modes bridge, macvlan and ipvlan");
+    expect(() => check({ mode: "moon" }, false)).to.throw(
+      "this version knows the modes bridge, macvlan, ipvlan and overlay",
+    );
     expect(() => check({ mode: "macvlan", macvlan_mode: "l2" }, false)).to.throw("requested macvlan mode 'l2'");
     expect(() => check({ mode: "ipvlan", macvlan_mode: "bridge" }, false)).to.throw("an option of mode macvlan");
   });

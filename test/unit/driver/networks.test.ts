@@ -3,9 +3,11 @@ import { explain } from "../../../src/errors.ts";
 import type { NetworkRequest } from "../../../src/plan/network-request.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
 import { type Driver, expectAgreement, startDriver, stopDriver } from "../../support/driver.ts";
+import { until } from "../../support/poll.ts";
 import { bridgeKey, idOf, ipv6, networkRequest, requestedSubnet } from "../../support/values.ts";
 import { World } from "../../support/world.ts";
 
+const ipv4Of = (start: string) => [requestedSubnet(`${start}.0.0/24`, `${start}.0.1/24`)];
 const failure = (promise: Promise<unknown>): Promise<string> => promise.then(() => "no error", explain);
 
 describe("networks", () => {
@@ -146,6 +148,41 @@ describe("networks", () => {
     expect(await failure(ensured)).to.contain("took too long");
     await driver.removals.flush();
     expect(world.dump()).to.deep.equal({ ...new World().dump(), elements: {} });
+    expect([...driver.state.networks()]).to.deep.equal([]);
+  });
+
+  it("are not made at all if that is so before it is their turn", async () => {
+    const overdue = new AbortController();
+    const held = driver.faults.hold("ensure-bridge");
+    const first = create();
+    const second = driver.networks.create(networkRequest({ id: idOf("b2"), ipv4: ipv4Of("10.1") }), overdue.signal);
+    await until("begun", 1000, async () => driver.state.network(idOf("a1")) !== undefined);
+    overdue.abort(new Error("took too long"));
+    held.resolve();
+    expect(await failure(second)).to.contain("took too long");
+    await first;
+    expect(driver.faults.steps.filter((step) => step === "ensure-bridge")).to.have.length(1);
+    await agree();
+  });
+
+  it("that are removed while they are made are made first, and then gone", async () => {
+    const made = driver.faults.hold("ensure-bridge");
+    const created = failure(create());
+    await until("begun", 1000, async () => driver.state.network(idOf("a1")) !== undefined);
+    const recorded = driver.faults.hold("commit network");
+    made.resolve();
+    await until("made", 1000, async () => driver.faults.steps.includes("ensure-address"));
+    let isRemoved = false;
+    const removed = driver.networks.delete(idOf("a1")).then(() => {
+      isRemoved = true;
+    });
+    // each step takes one turn: it would be gone by then
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+    expect(isRemoved).to.equal(false);
+    recorded.resolve();
+    expect(await created).to.equal("no error");
+    await removed;
+    await agree();
     expect([...driver.state.networks()]).to.deep.equal([]);
   });
 

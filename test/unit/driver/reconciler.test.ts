@@ -167,6 +167,21 @@ describe("the reconciler", () => {
     world.links.require("tsv-cccccccccc");
   });
 
+  it("takes nothing for a leftover that goes while the kernel is looked at", async () => {
+    const { kernel, reconciler, endpoints } = driver;
+    const observe = kernel.observe;
+    kernel.observe = async () => {
+      const observed = structuredClone(await observe());
+      kernel.observe = observe;
+      await endpoints.leave(network, id);
+      await endpoints.delete(network, id);
+      return observed;
+    };
+    await reconciler.run();
+    expect(driver.state.endpoint(id)).to.equal(undefined);
+    expect(reconciler.repairs()).to.deep.equal({});
+  });
+
   it("deletes links whose deletion has failed", async () => {
     await driver.endpoints.leave(network, id);
     world.moveOutOfSandbox("tsc-e1000000000");
@@ -203,6 +218,13 @@ describe("the reconciler", () => {
     await driver.reconciler.run();
     expect(world.dump()).to.deep.equal(wanted);
     expect(driver.reconciler.repairs()["ports"]?.count).to.equal(1);
+  });
+
+  it("says why changes in the kernel could not be read", () => {
+    world.report({ what: "everything" });
+    expect(driver.log.lines.join("\n")).not.to.include("could not be read");
+    world.report({ what: "everything", error: "EMFILE" });
+    expect(driver.log.lines).to.include('error: changes in the kernel could not be read {"error":"EMFILE"}');
   });
 
   it("does nothing any more once it is stopped", async () => {

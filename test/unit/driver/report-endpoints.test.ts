@@ -5,7 +5,7 @@ import { bridgeName, containerVethName, hostVethName, lanLinkName, linkAlias } f
 import type { Endpoint, Network } from "../../../src/plan/network.ts";
 import type { ObservedLink } from "../../../src/plan/observed.ts";
 import { ipvlanOf, linkOf, macvlanOf } from "../../support/link-answers.ts";
-import { endpointOf, idOf, networkOf } from "../../support/values.ts";
+import { endpointOf, idOf, networkOf, overlayOf } from "../../support/values.ts";
 
 const sandbox = "/run/docker/netns/1";
 
@@ -34,7 +34,7 @@ describe("the report of an endpoint with a parent", () => {
   it("has what is recorded, and the link in the container", () => {
     expect(report(endpoint, network, { links: [eth1], inside: [own] })).to.deep.equal({
       ...{ id: endpoint.id, network: network.id },
-      ...{ mode: "macvlan", linkMode: "bridge", ipvlanFlag: null, parent: "eth1", vlan: null },
+      ...{ mode: "macvlan", linkMode: "bridge", ipvlanFlag: null, parent: "eth1", vlan: null, vni: null },
       ...{ mac: "02:42:c0:a8:01:0a", macIsParents: false, addresses: ["192.168.1.10/24"], sandbox },
       ...{ link: "eth0", mtuBytes: 1400, hostLink: null, state: "up" },
     });
@@ -99,5 +99,41 @@ describe("the report of an endpoint on a bridge", () => {
   ];
   for (const [title, found, state] of states) {
     it(`says of ${title}: ${state}`, () => expect(report(endpoint, network, found).state).to.equal(state));
+  }
+});
+
+describe("the report of an endpoint of an overlay network", () => {
+  const network = overlayOf();
+  const endpoint = endpointOf({ network: network.id, sandbox });
+  const own = linkOf("eth0", { alias: linkAlias("peer", endpoint.id) });
+  const waiting = { ...own, name: containerVethName(endpoint.id) };
+  const pair = linkOf(hostVethName(endpoint.id), { alias: linkAlias("veth", endpoint.id), master: 1 });
+  const inNamespace = (
+    found: readonly ObservedLink[] | undefined,
+    inside: readonly ObservedLink[],
+    host: ObservedLink[] = [],
+  ) =>
+    reportEndpoint(endpoint, placeOf(network, new Map()), {
+      links: new Map(host.map((link) => [link.name, link])),
+      sandboxes: new Map([[sandbox, inside]]),
+      inside: found && new Map(found.map((link) => [link.name, link])),
+      isRemoving: false,
+    });
+
+  it("names the other end, in the network's namespace", () => {
+    expect(inNamespace([pair], [own])).to.deep.include({ link: "eth0", hostLink: pair.name, state: "up" });
+    expect(inNamespace([], [], [waiting])).to.deep.include({ link: null, hostLink: waiting.name, state: "waiting" });
+  });
+
+  const states: [title: string, found: ObservedLink[] | undefined, inside: ObservedLink[], state: string][] = [
+    ["whose link is down in the container", [pair], [{ ...own, up: false }], "down"],
+    ["whose other end is down", [{ ...pair, up: false }], [own], "down"],
+    ["whose other end is no port of the bridge", [{ ...pair, master: 0 }], [own], "down"],
+    ["whose other end is gone", [], [own], "gone"],
+    ["whose network has lost its namespace", undefined, [own], "gone"],
+    ["whose container has lost its link", [pair], [], "gone"],
+  ];
+  for (const [title, found, inside, state] of states) {
+    it(`says of one ${title}: ${state}`, () => expect(inNamespace(found, inside).state).to.equal(state));
   }
 });

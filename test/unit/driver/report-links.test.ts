@@ -4,7 +4,7 @@ import { explain } from "../../../src/errors.ts";
 import { linkAlias } from "../../../src/net/names.ts";
 import type { Endpoint, Network } from "../../../src/plan/network.ts";
 import { linkOf, macvlanOf } from "../../support/link-answers.ts";
-import { endpointOf, idOf, networkOf } from "../../support/values.ts";
+import { endpointOf, idOf, networkOf, overlayOf } from "../../support/values.ts";
 
 const web = networkOf();
 const lan = macvlanOf();
@@ -35,6 +35,7 @@ class Lab {
       this.meanwhile();
       return this.observed;
     },
+    namespacePath: (name) => `/run/netns/${name}`,
   });
   observed: Awaited<ReturnType<LinkReportNeeds["observeLinks"]>> = {
     links: new Map([["eth1", linkOf("eth1")]]),
@@ -83,6 +84,32 @@ describe("the report of networks and endpoints", () => {
     expect(await endpoints("b1").catch(explain)).to.equal(
       "network=b1: no such network; GET /v1/networks has the full IDs",
     );
+  });
+
+  it("enters the namespace of each overlay network, for the network and for its endpoints", async () => {
+    const mesh = overlayOf({ "tsnet.vni": "4097" }, { id: idOf("d1") });
+    const path = "/run/netns/tsnet-d1000000000";
+    lab.networks.set(mesh.id, mesh);
+    lab.endpoints.set(idOf("e4"), endpointOf({ id: idOf("e4"), network: mesh.id, sandbox: "/run/ns/4" }));
+    const alias = linkAlias("peer", idOf("e4"));
+    const pair = linkOf("tsv-e4000000000", { master: 1, alias: linkAlias("veth", idOf("e4")) });
+    const inside = ["tsb-d1000000000", "tsx-d1000000000", "tsu-d1000000000"].map((name) => linkOf(name));
+    lab.observed = {
+      links: new Map([["tsg-d1000000000", linkOf("tsg-d1000000000")]]),
+      sandboxes: new Map([
+        [path, [...inside, pair]],
+        ["/run/ns/4", [linkOf("eth0", { alias })]],
+      ]),
+    };
+    expect((await networks()).at(-1)).to.include({ id: mesh.id, vni: 4097, endpoints: 1, state: "up", mtuBytes: 1500 });
+    expect(lab.asked.pop()).to.deep.equal([path]);
+    expect(await endpoints(mesh.id)).to.deep.include({
+      ...{ id: idOf("e4"), network: mesh.id, mode: "overlay", linkMode: null, ipvlanFlag: null, vlan: null },
+      ...{ parent: "tsnet-d1000000000", vni: 4097, mac: "02:42:ac:12:00:02", macIsParents: false },
+      ...{ addresses: ["172.18.0.2/16"], sandbox: "/run/ns/4", link: "eth0", mtuBytes: 1500 },
+      ...{ hostLink: "tsv-e4000000000", state: "up" },
+    });
+    expect(lab.asked.pop()).to.deep.equal(["/run/ns/4", path]);
   });
 
   it("leaves out what is gone when the links have been seen, and what has come since", async () => {

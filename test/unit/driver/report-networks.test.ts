@@ -4,7 +4,7 @@ import { bridgeName, dummyName, shimName } from "../../../src/net/names.ts";
 import type { Network } from "../../../src/plan/network.ts";
 import type { ObservedLink } from "../../../src/plan/observed.ts";
 import { ipvlanOf, linkOf, macvlanOf } from "../../support/link-answers.ts";
-import { idOf, ipv6, networkOf } from "../../support/values.ts";
+import { idOf, ipv6, networkOf, overlayOf } from "../../support/values.ts";
 
 const report = (network: Network, links: readonly ObservedLink[], isRemoving = false) =>
   reportNetwork(network, { links: new Map(links.map((link) => [link.name, link])), endpoints: 2, isRemoving });
@@ -18,7 +18,7 @@ const vlanLink = linkOf("eth1.10", { index: 4, kind: "vlan", vlanId: 10, lower: 
 describe("the report of a network", () => {
   it("has what is recorded of a bridge, and what its links get", () => {
     expect(report(bridge, [linkOf(tsb, { mtuBytes: 1400 })])).to.deep.equal({
-      ...{ id: idOf("a1"), mode: "bridge", linkMode: null, ipvlanFlag: null, parent: tsb, vlan: null },
+      ...{ id: idOf("a1"), mode: "bridge", linkMode: null, ipvlanFlag: null, parent: tsb, vlan: null, vni: null },
       ...{ parentKind: "bridge", internal: false, mtuBytes: 1500, mtuIsSet: false },
       subnets: [
         { family: 4, subnet: "172.18.0.0/16", gateway: "172.18.0.1" },
@@ -101,5 +101,48 @@ describe("the report of a network", () => {
     expect([stateWith(shim), stateWith(), stateWith(down(shim)), stateWith(unplugged(shim))]).to.deep.equal([
       ...["up", "missing", "down", "no carrier"],
     ]);
+  });
+});
+
+describe("the report of an overlay network", () => {
+  const network = overlayOf({ "tsnet.vni": "4097" });
+  const [bridgeLink, vxlan, port, gateway] = ["tsb", "tsx", "tsu", "tsg"].map((role) => `${role}-a1000000000`);
+  const inside = [bridgeLink, vxlan, port].map((name) => linkOf(name ?? "", { mtuBytes: 1450 }));
+  const own = linkOf(gateway ?? "");
+  const reported = (found: readonly ObservedLink[] | undefined, links: readonly ObservedLink[] = [own], of = network) =>
+    reportNetwork(of, {
+      links: new Map(links.map((link) => [link.name, link])),
+      inside: found && new Map(found.map((link) => [link.name, link])),
+      ...{ endpoints: 1, isRemoving: false },
+    });
+
+  it("has its namespace, its VNI and the MTU of its links", () => {
+    expect(reported(inside)).to.deep.include({
+      ...{ mode: "overlay", parent: "tsnet-a1000000000", parentKind: "namespace", vni: 4097, vlan: null },
+      ...{ mtuBytes: 1450, mtuIsSet: false, state: "up", at: null, hostAccess: null, duplicateCheck: null },
+    });
+    const asked = overlayOf({ "com.docker.network.driver.mtu": "1400" });
+    expect(reported(undefined, [], asked)).to.deep.include({ mtuBytes: null, mtuIsSet: true });
+  });
+
+  it("says what is missing or down, and where", () => {
+    const stateOf = (...args: Parameters<typeof reported>) => {
+      const { state, at } = reported(...args);
+      return `${at} ${state}`;
+    };
+    expect(stateOf(undefined)).to.equal("tsnet-a1000000000 missing");
+    expect(stateOf(inside, [])).to.equal(`${gateway} missing`);
+    expect(stateOf(inside, [{ ...own, up: false }])).to.equal(`${gateway} down`);
+    for (const name of [bridgeLink, vxlan, port]) {
+      expect(stateOf(inside.filter((link) => link.name !== name))).to.equal(`${name} missing`);
+      expect(stateOf(inside.map((link) => ({ ...link, up: link.name !== name })))).to.equal(`${name} down`);
+    }
+    const internal = overlayOf({}, { internal: true });
+    expect(stateOf(inside.slice(0, 2), [], internal)).to.equal("null up");
+  });
+
+  it("is up without an endpoint, with which it is made", () => {
+    const facts = { links: new Map(), inside: undefined, endpoints: 0, isRemoving: false };
+    expect(reportNetwork(network, facts)).to.deep.include({ state: "up", at: null, mtuBytes: null });
   });
 });

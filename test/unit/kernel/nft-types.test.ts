@@ -4,7 +4,16 @@ import { formatInterval, formatValue, layoutOf } from "../../../src/kernel/nft-t
 import { formatIp } from "../../../src/net/cidr.ts";
 
 /** nft's numbers of types: enum datatypes of nft's include/datatype.h. */
-const type = { nfProto: 2, ipv4: 7, ipv6: 8, etherAddress: 9, protocol: 12, service: 13, name: 41 } as const;
+const type = {
+  nfProto: 2,
+  ipv4: 7,
+  ipv6: 8,
+  etherAddress: 9,
+  etherType: 10,
+  protocol: 12,
+  service: 13,
+  name: 41,
+} as const;
 
 const concatenated = (...types: number[]): number => types.reduce((number, one) => number * 64 + one, 0);
 const format = (number: number, hex: string): string | undefined => {
@@ -37,6 +46,13 @@ describe("nft types", () => {
     expect(format(concatenated(type.nfProto, type.name), `0a000000 ${"6272300000000000".padEnd(32, "0")}`)).to.equal(
       "ipv6 . br0",
     );
+  });
+
+  it("write MAC addresses, which a concatenation pads to 8 bytes", () => {
+    expect(format(type.etherAddress, "02420a050009")).to.equal("02:42:0a:05:00:09");
+    const number = concatenated(type.etherAddress, type.ipv4);
+    expect(layoutOf(number)?.bytes).to.equal(12);
+    expect(format(number, "02420a0500090000 0a050009")).to.equal("02:42:0a:05:00:09 . 10.5.0.9");
   });
 
   it("write a single part without padding", () => {
@@ -75,7 +91,7 @@ describe("nft types", () => {
   });
 
   it("are not known where our sets do not use them", () => {
-    for (const number of [0, type.etherAddress, concatenated(type.ipv4, type.etherAddress), 0xffffff00]) {
+    for (const number of [0, type.etherType, concatenated(type.ipv4, type.etherType), 0xffffff00]) {
       expect(layoutOf(number), String(number)).to.equal(undefined);
     }
   });

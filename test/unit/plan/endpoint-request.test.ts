@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { type EndpointRequest, planEndpoint } from "../../../src/plan/endpoint-request.ts";
 import type { Endpoint, Network } from "../../../src/plan/network.ts";
-import { idOf, ipv6, ipvlanOf, macvlanOf, networkOf, requestedSubnet } from "../../support/values.ts";
+import { idOf, ipv6, ipvlanOf, macvlanOf, networkOf, overlayOf, requestedSubnet } from "../../support/values.ts";
 
 const plan = (network: Network, addresses: string[], values: Partial<EndpointRequest> = {}): Endpoint =>
   planEndpoint({ network: network.id, id: idOf("e1"), addresses, mac: null, ...values }, network);
@@ -61,6 +61,23 @@ describe("the endpoint that a request asks for", () => {
         .to.throw()
         .that.includes({ code: "conflict", message: text });
       expect(plan(network, [address]).addresses).to.deep.equal([address]);
+    }
+  });
+
+  it("has no gateway's address where hosts share the network: on another host it may be asked for", () => {
+    const network = overlayOf({}, { ipv6 });
+    const text = `is the gateway of network ${idOf("a1")}: give another --ip`;
+    for (const [gateway, message] of [
+      ["10.5.0.1/24", `address 10.5.0.1 ${text}`],
+      ["fd00:18::1/64", `address fd00:18::1 ${text}6`],
+    ] as const) {
+      expect(() => plan(network, [gateway]))
+        .to.throw()
+        .that.includes({ code: "conflict", message });
+    }
+    expect(plan(network, ["10.5.0.9/24", "fd00:18::9/64"]).addresses).to.have.length(2);
+    for (const closed of [overlayOf({}, { internal: true }), overlayOf({ "tsnet.egress": "engine" })]) {
+      expect(plan(closed, ["10.5.0.1/24"]).addresses).to.deep.equal(["10.5.0.1/24"]);
     }
   });
 

@@ -135,16 +135,16 @@ for (const { mode, parse, understood, refused } of modes) {
 describe("the mode of a network", () => {
   it("is what its option says, and bridge without", () => {
     expect(modeOf({})).to.equal("bridge");
-    for (const mode of ["bridge", "macvlan", "ipvlan"]) expect(modeOf({ mode })).to.equal(mode);
+    for (const mode of ["bridge", "macvlan", "ipvlan", "overlay"]) expect(modeOf({ mode })).to.equal(mode);
   });
 
-  for (const mode of ["overlay", "Macvlan", "", "toString"]) {
+  for (const mode of ["Overlay", "Macvlan", "", "toString"]) {
     it(`is refused, with those that are known: ${JSON.stringify(mode)}`, () => {
       expect(() => modeOf({ mode }))
         .to.throw()
         .that.includes({
           code: "invalid",
-          message: `mode=${mode}: this version knows the modes bridge, macvlan and ipvlan`,
+          message: `mode=${mode}: this version knows the modes bridge, macvlan, ipvlan and overlay`,
         });
     });
   }

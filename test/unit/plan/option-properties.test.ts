@@ -11,25 +11,33 @@ import {
   planNetwork,
 } from "../../../src/plan/network-request.ts";
 import { bridgeKeys } from "../../../src/plan/options.ts";
+import { overlayKeys } from "../../../src/plan/overlay-options.ts";
 import { idOf, ipv6, networkRequest, requestedSubnet } from "../../support/values.ts";
 
 type Planned = PlannedNetwork<Network>;
 
-const keys = [...new Set([...bridgeKeys, ...macvlanKeys, ...ipvlanKeys])].filter((key) => key !== "mode");
+const keys = [...new Set([...bridgeKeys, ...macvlanKeys, ...ipvlanKeys, ...overlayKeys])].filter(
+  (key) => key !== "mode",
+);
 
 /** Values of which many are right for some key. */
 const likely = [
   ...["bridge", "private", "vepa", "passthru", "l2", "l3", "l3s", "nat", "routed", "isolated", "native", "host"],
   ...["true", "false", "", "0", "1400", "eth0", "eth0.10", "lo", "eth0:eth1", "10.0.0.0/8"],
+  ...["1300", "100"],
   ...["192.168.1.250", "192.168.1.250,fd00:18::5", "192.168.1.0", "fd00:18::9", "10.0.0.1"],
+  ...["engine", "4097", "16777216", "4097,4098"],
 ];
 const value = fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...likely) }, { weight: 1, arbitrary: fc.string() });
 const key = fc.oneof({ weight: 30, arbitrary: fc.constantFrom(...keys) }, { weight: 1, arbitrary: fc.string() });
-const mode = fc.constantFrom("bridge", "macvlan", "macvlan", "ipvlan", "ipvlan", "overlay");
+const mode = fc.constantFrom("bridge", "macvlan", "macvlan", "ipvlan", "ipvlan", "overlay", "none");
 
 /** Some keys that fit the mode, so that plans are made as well, and now and then one that does not. */
 const options = mode.chain((chosen) => {
-  const own = chosen === "macvlan" ? macvlanKeys : chosen === "ipvlan" ? ipvlanKeys : bridgeKeys;
+  const keysOf: Readonly<Record<string, readonly string[]>> = {
+    ...{ macvlan: macvlanKeys, ipvlan: ipvlanKeys, overlay: overlayKeys },
+  };
+  const own = keysOf[chosen] ?? bridgeKeys;
   const ownKey = fc.constantFrom(...own.filter((name) => name !== "mode"));
   const picked = fc.oneof({ weight: 9, arbitrary: ownKey }, { weight: 1, arbitrary: key });
   return fc

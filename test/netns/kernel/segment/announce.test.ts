@@ -116,6 +116,26 @@ describe("Kernel.announceAddresses", () => {
     expect(await announced).to.deep.equal([false, false, false]);
   });
 
+  it("announces who is behind a port of a bridge by another link there, when the other end of the port is up", async () => {
+    ip("netns add box");
+    moveIn(); // as the link to other hosts
+    ip("link add port2 netns box type veth peer name inner netns stranger");
+    ip("-n box link set port2 alias tsnet:veth:2 up");
+    const through = { link: "eth0", mac: "02:42:00:00:00:22" };
+    const announced = kernel.announceAddresses({ sandbox: pathOf("box"), alias: "tsnet:veth:2", addresses, through });
+    await kernel.observeLink("lo");
+    for (const address of addresses) expect(learned(address)).to.equal(earlierMac);
+    const seen = await captured("stranger", "s0", "arp or icmp6[0] == 136", async () => {
+      ip("-n stranger link set inner up");
+      expect(await announced).to.equal(true);
+      await expectLearned(through.mac);
+    });
+    expect(seen).to.deep.equal([
+      `${through.mac} > ff:ff:ff:ff:ff:ff, ethertype ARP (0x0806), length 42: Request who-has 192.168.1.30 tell 192.168.1.30, length 28`,
+      `${through.mac} > 33:33:00:00:00:01, ethertype IPv6 (0x86dd), length 86: fd00::30 > ff02::1: ICMP6, neighbor advertisement, tgt is fd00::30, length 32`,
+    ]);
+  });
+
   it("leaves the thread in its namespace", async () => {
     ip("netns add box");
     const announced = announce();

@@ -1,0 +1,54 @@
+/** `tsnet doctor`: asks the plugin, and prints. */
+import type { DoctorAnswer, DoctorFinding, PeerAnswer } from "../driver/overlay/doctor-answers.ts";
+import { askAdmin } from "./client.ts";
+import type { Printed } from "./ipam-commands.ts";
+import { compare, formatPercent, formatTable, formatTime, printable, toJson } from "./table.ts";
+
+/** Exit code 1 if something is wrong. @throws Error with what to do */
+export async function runDoctor({
+  socket,
+  json,
+}: {
+  readonly socket: string;
+  readonly json: boolean;
+}): Promise<Printed> {
+  const answer = await askAdmin<DoctorAnswer>(socket, "/v1/doctor");
+  const sorted = { ...answer, peers: answer.peers.toSorted((a, b) => compare(a.address, b.address)) };
+  return { text: json ? toJson(sorted) : formatDoctor(sorted), code: answer.findings.length > 0 ? 1 : 0 };
+}
+
+export const formatDoctor = (answer: DoctorAnswer): string =>
+  `${formatHost(answer)}\n${formatPeers(answer)}\n${formatFindings(answer.findings)}`;
+
+function formatHost({ address, port, networks, checksumOffload }: DoctorAnswer): string {
+  const cards = checksumOffload === null ? "-" : checksumOffload ? "left to network cards" : "made by the kernel";
+  const lines = [
+    ["Tunnel address:", address ?? "none"],
+    ["UDP port:", `${port ?? "-"}`],
+    ["Networks:", `${networks} with containers on this host`],
+    ["Checksums:", cards],
+  ];
+  return lines.map(([label = "", value = ""]) => `${label.padEnd(18)}${value}\n`).join("");
+}
+
+const header = ["HOST", "STATE", "ROUND TRIP", "ROUTE MTU", "VERIFIED", "LOSS", "PROBES", "LAST SEEN"];
+
+function formatPeers({ peers }: DoctorAnswer): string {
+  return peers.length === 0 ? "No other host has a network of this one.\n" : formatTable(header, peers.map(rowOf));
+}
+
+const rowOf = (peer: PeerAnswer): string[] => [
+  peer.address,
+  peer.state,
+  peer.roundTripMs === null ? "-" : `${peer.roundTripMs.toFixed(2)} ms`,
+  `${peer.routeMtuBytes ?? "-"}`,
+  `${peer.verifiedMtuBytes ?? "-"}`,
+  peer.loss === null ? "-" : formatPercent(peer.loss * 100),
+  `${peer.probes}`,
+  peer.lastSeen === null ? "never" : formatTime(peer.lastSeen),
+];
+
+const formatFindings = (findings: readonly DoctorFinding[]): string =>
+  findings.length === 0
+    ? "Nothing is wrong.\n"
+    : `Wrong:\n${findings.map(({ text }) => `  ${printable(text)}\n`).join("")}`;

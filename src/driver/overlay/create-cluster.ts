@@ -1,0 +1,88 @@
+import type { Firewall } from "../firewall.ts";
+import type { Kernel } from "../kernel.ts";
+import type { Locks } from "../locks.ts";
+import type { Log } from "../log.ts";
+import type { Records, SharedRecords } from "../records.ts";
+import type { State } from "../state.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import { Direct } from "./direct.ts";
+import { directOverlays } from "./direct-left.ts";
+import { Doctor } from "./doctor.ts";
+import { EtcdPlane } from "./etcd-plane.ts";
+import { noHostList } from "./host-list.ts";
+import { findLocal6 } from "./local6.ts";
+import { NoPlane } from "./no-plane.ts";
+import { Overlays } from "./overlays.ts";
+import { endpointsHere, ownOverlays } from "./own-overlays.ts";
+import { StaticPlane } from "./static-plane.ts";
+import { findUnderlay, type Paths } from "./underlay.ts";
+
+/** How overlay networks reach other hosts. */
+export interface ClusterSettings {
+  /** UDP port of VXLAN, on all hosts the same. */
+  readonly port: number;
+  /** This host's tunnel address, or the name of the link that has it; null for the one that the routing takes. */
+  readonly advertise: string | null;
+  /** The other hosts' tunnel addresses, where no etcd knows them. */
+  readonly peers: readonly string[];
+  /** After how long without a sign of life a host's entries are dropped. */
+  readonly hostTtlMs: number;
+}
+
+export interface ClusterNeeds {
+  readonly kernel: Kernel;
+  readonly state: State;
+  readonly locks: Locks;
+  readonly log: Log;
+  readonly firewall: Firewall;
+  readonly settings: ClusterSettings;
+  /** This host's own. */
+  readonly records: Records;
+  /** What hosts share, and where that is. */
+  readonly etcd: { readonly records: SharedRecords; readonly endpoints: readonly string[] } | undefined;
+  readonly hostId: string;
+  readonly hostName: string;
+  /** Whether another host says that it is this one. */
+  readonly hasTwin: () => boolean;
+}
+
+/** What overlay networks need, wired to each other. */
+export function createCluster(needs: ClusterNeeds) {
+  const { kernel, state, locks, firewall, log, etcd, hostId, hostName, hasTwin } = needs;
+  const { peers, advertise, port, hostTtlMs } = needs.settings;
+  const underlay = (hosts: readonly string[] = [], paths?: Paths) => {
+    const { somewhere, knowsPlaces } = plane;
+    const facts = { kernel, advertise, port, peers, somewhere, knowsPlaces, probed: doctor.probed };
+    return findUnderlay(facts, hosts, paths);
+  };
+  const isFree = async (vni: number): Promise<boolean> => {
+    const { local } = await underlay();
+    return kernel.isVniFree({ vni, port, local });
+  };
+  const etcdPlane =
+    etcd &&
+    new EtcdPlane({
+      ...{ records: etcd.records, disk: needs.records, etcd: etcd.endpoints, hostId, hostName, hostTtlMs, log },
+      local: async () => (await underlay()).local,
+      local6: (local) => findLocal6(kernel, local),
+      own: () => ownOverlays(state),
+      ...{ isFree, hasTwin, now: () => Date.now() },
+    });
+  const plane: ControlPlane = etcdPlane ?? (peers.length === 0 ? new NoPlane() : new StaticPlane({ peers, isFree }));
+  const hosts = etcdPlane?.list ?? noHostList;
+  const recorded = () => directOverlays({ state, plane });
+  const direct = new Direct({ kernel, plane, firewall, log, recorded }, () =>
+    overlays.active().map(({ network, underlay }) => ({
+      ...{ network, local: underlay.local, endpoints: endpointsHere(state, network) },
+    })),
+  );
+  const onChange = (): void => doctor.lookSoon();
+  const overlays: Overlays = new Overlays({ state, kernel, locks, plane, underlay, log, direct, onChange });
+  const doctor = new Doctor({
+    ...{ kernel, plane, peers, log, now: () => Date.now() },
+    active: () => overlays.active(),
+    vnis: () => [...ownOverlays(state)].map(({ network }) => network.vni),
+    find: () => underlay(),
+  });
+  return { plane, hosts, overlays, doctor };
+}

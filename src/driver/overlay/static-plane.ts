@@ -1,0 +1,65 @@
+import { TsnetError } from "../../errors.ts";
+import { vniOf } from "../../net/vni.ts";
+import type { OverlayNetwork } from "../../plan/network.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import { refuseTakenVni } from "./free-vni.ts";
+
+export interface StaticPlaneNeeds {
+  /** The other hosts' tunnel addresses. */
+  readonly peers: readonly string[];
+  /** Whether no VXLAN link of this host, wherever it is, has a VNI. */
+  readonly isFree: (vni: number) => Promise<boolean>;
+}
+
+/**
+ * Hosts that know of each other no more than TSNET_PEERS says: what is for all goes to all of them, and from the answers each learns
+ * who is where. Networks with the same subnets are the same, unless a VNI is given.
+ */
+export class StaticPlane implements ControlPlane {
+  readonly knowsPlaces = false;
+  readonly #needs: StaticPlaneNeeds;
+
+  constructor(needs: StaticPlaneNeeds) {
+    this.#needs = needs;
+  }
+
+  isTold = (): boolean => true;
+
+  isComplete = (): boolean => true;
+
+  somewhere = (): string | null => this.#needs.peers[0] ?? null;
+
+  async joinNetwork({ vni, subnets, flood, datapath }: OverlayNetwork): Promise<number> {
+    if (!flood) {
+      const why = "hosts that know each other by TSNET_PEERS alone find endpoints by flooding";
+      throw new TsnetError("invalid", `tsnet.flood=false: ${why}; leave it out, or set TSNET_ETCD_ENDPOINTS`);
+    }
+    if (datapath === "direct") {
+      const why = "hosts that know each other by TSNET_PEERS alone do not know where endpoints are";
+      throw new TsnetError("invalid", `tsnet.datapath=direct: ${why}; leave it out, or set TSNET_ETCD_ENDPOINTS`);
+    }
+    const chosen = vni || vniOf(subnets.map(({ pool }) => pool));
+    await refuseTakenVni(chosen, this.#needs.isFree);
+    return chosen;
+  }
+
+  async leaveNetwork(): Promise<void> {}
+
+  async claim(): Promise<void> {}
+
+  async release(): Promise<void> {}
+
+  remotes(): [] {
+    return [];
+  }
+
+  remote(): undefined {}
+
+  hostsOf(): readonly string[] {
+    return this.#needs.peers;
+  }
+
+  start(): void {}
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,130 @@
+import type { InnerOp } from "../plan/op.ts";
+import { Addresses } from "./addresses.ts";
+import { DirectTable } from "./direct/direct-table.ts";
+import { Entries } from "./entries.ts";
+import { setTxChecksum } from "./ethtool.ts";
+import { InsideEvents } from "./inside-events.ts";
+import { LeftLinks } from "./left-links.ts";
+import { close, open } from "./libc.ts";
+import { Links } from "./links.ts";
+import { inNamespace } from "./netlink/in-namespace.ts";
+import { Rtnetlink } from "./netlink/rtnetlink.ts";
+import { ignoring, OwnLinks, removalGroup, unfinishedGroup } from "./own-links.ts";
+import { setSysctl } from "./sysctl.ts";
+
+/** O_RDONLY | O_CLOEXEC of the C library's fcntl.h. */
+const readOnly = 0x80000;
+
+/** What acts in one of our network namespaces: a socket, and what is known of the network there. */
+export class Inside {
+  /** The namespace lives as long as this is open, whoever removes its file. */
+  readonly fd: number;
+  /** A file of the namespace that is there as long. */
+  readonly path: string;
+  readonly rtnetlink: Rtnetlink;
+  readonly own: OwnLinks;
+  readonly events: InsideEvents;
+  readonly #links: Links;
+  readonly #left = new LeftLinks();
+  readonly #addresses: Addresses;
+  readonly #entries: Entries;
+  readonly #direct: DirectTable;
+  /** What closes what is open. */
+  readonly #closers: (() => void)[] = [];
+
+  /** Removes what a crash has left half made, or half removed. @param path the namespace's file */
+  constructor(path: string) {
+    this.fd = open(path, readOnly);
+    this.path = `/proc/self/fd/${this.fd}`;
+    this.#closers.push(() => close(this.fd));
+    try {
+      this.rtnetlink = new Rtnetlink(this.path);
+      this.#closers.push(() => this.rtnetlink.close());
+      this.own = new OwnLinks(this.rtnetlink);
+      this.#links = new Links(this.own);
+      this.#addresses = new Addresses(this.own);
+      const entries = new Entries(this.rtnetlink, this.path);
+      this.#entries = entries;
+      this.#direct = new DirectTable(this.path);
+      this.#closers.push(() => this.#direct.close());
+      this.events = new InsideEvents(this.path, {
+        judge: (message, isNew, verdicts) => entries.judge(message, isNew, verdicts),
+        isAsLeft: (index) => this.#left.isAsLeft(index, this.rtnetlink.getPort({ index })),
+      });
+      this.#closers.push(() => this.events.close());
+      this.flush();
+      ignoring(["ENODEV"], () => this.rtnetlink.deleteGroup(unfinishedGroup));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** @throws TsnetError whose message names the operation's object */
+  apply(op: InnerOp): void {
+    const run = this.#executors[op.op] as (op: InnerOp) => void;
+    run(op);
+  }
+
+  readonly #executors: { readonly [Name in InnerOp["op"]]: (op: Extract<InnerOp, { op: Name }>) => void } = {
+    "ensure-bridge": (op) => {
+      this.#links.ensureBridge(op);
+      this.noteLink(op.name);
+    },
+    "ensure-address": (op) => this.#addresses.ensureAddress(op),
+    "ensure-route": (op) => this.#addresses.ensureRoute(op),
+    "set-tx-checksum": ({ name, on }) => setTxChecksum(this.path, name, on),
+    "remove-links": (op) => {
+      for (const link of op.links) {
+        this.forgetLink(link.name);
+        this.#links.removeLink(link);
+      }
+    },
+    // what /proc/sys/net shows is of the network namespace of the thread that looks
+    "set-sysctl": (op) => inNamespace(this.path, () => setSysctl(op)),
+    "ensure-places": (op) => this.#entries.ensure(op),
+    "remove-places": (op) => this.#entries.remove(op),
+    "set-flood-list": (op) => this.#entries.flood(op),
+    "change-direct": (op) => this.#direct.change(op),
+  };
+
+  /** The link is as it should be now: what somebody changes in it is told of. */
+  noteLink(name: string): void {
+    this.#left.note(this.rtnetlink.getPort({ name }));
+  }
+
+  /** What happens to the link from now on is our own work. */
+  forgetLink(name: string): void {
+    this.#left.forget(name);
+  }
+
+  /**
+   * Compares the forwarding entries and neighbors with what was asked for, and mends them.
+   * @param isComplete whether all was asked for that there is to be
+   * @returns what was wrong, in words
+   */
+  repairEntries(isComplete: boolean): Promise<readonly string[]> {
+    return this.#entries.repair(isComplete);
+  }
+
+  /** The same of the table of what goes the short way. */
+  repairDirect(isComplete: boolean): readonly string[] {
+    return this.#direct.repair(isComplete);
+  }
+
+  /** Deletes what was taken out of use. */
+  flush(): void {
+    this.own.flush();
+  }
+
+  /** Deletes all links but the loopback, in one request. */
+  clear(): void {
+    const doomed = this.rtnetlink.listLinks().filter(({ name }) => name !== "lo");
+    for (const link of doomed) ignoring(["ENODEV"], () => this.own.takeOut(link));
+    if (doomed.length > 0) ignoring(["ENODEV"], () => this.rtnetlink.deleteGroup(removalGroup));
+  }
+
+  close(): void {
+    for (const one of this.#closers.reverse()) one();
+  }
+}

@@ -1,0 +1,103 @@
+import { expect } from "chai";
+import { Doctor } from "../../../../src/driver/overlay/doctor.ts";
+import type { Op } from "../../../../src/plan/op.ts";
+import type { Underlay } from "../../../../src/plan/overlay.ts";
+import { overlayOf } from "../../../support/values.ts";
+
+const underlay: Underlay = { local: "10.0.0.1", port: 4789, mtuBytes: 1500, knowsPlaces: true };
+const other = "10.0.0.2";
+
+/** Hosts between which no UDP of the tunnel passes while network cards make its checksums. */
+class Fixture {
+  readonly said: string[] = [];
+  isOffloaded = true;
+  /** Whether UDP passes with checksums that the kernel makes. */
+  isCured = true;
+  /** Is called, and waited for, before what is sent without offload is answered. */
+  meanwhile: () => Promise<void> = async () => {};
+  /** Of all that is to be done in the kernel. */
+  failure: Error | undefined;
+  /** Of networks. */
+  readonly switchedOff: string[] = [];
+  #settled: (() => void)[] = [];
+  readonly doctor: Doctor;
+
+  constructor() {
+    const say = (_: object, text: string): number => this.said.push(text);
+    this.doctor = new Doctor({
+      kernel: {
+        apply: async (ops) => {
+          if (this.failure !== undefined) throw this.failure;
+          for (const op of ops) this.#apply(op);
+        },
+        observeAddresses: async () => [{ link: 2, address: "10.0.0.1/24" }],
+        observePath: async () => ({ source: underlay.local, link: "eth0", mtuBytes: 1500, gateway: "" }),
+        probePaths: async ({ namespace, probes }) => {
+          if (!this.isOffloaded) await this.meanwhile();
+          const passes = (kind: string): boolean =>
+            kind === "echo" || (namespace !== null && !this.isOffloaded && this.isCured);
+          return probes.map(({ kind }) => ({ outcome: passes(kind) ? "answered" : "silent", ms: 1 }));
+        },
+        repairEntries: async () => [],
+      },
+      plane: { hostsOf: () => [other] },
+      ...{ peers: [other], vnis: () => [7], find: async () => underlay, now: () => Date.now() },
+      active: () => [{ network: overlayOf({ "tsnet.vni": "7" }), underlay }],
+      log: { debug: say, info: say, warn: say, error: say },
+    });
+  }
+
+  /** What the doctor does when networks come or go. */
+  async settle(): Promise<void> {
+    const settled = new Promise<void>((resolve) => this.#settled.push(resolve));
+    this.doctor.lookSoon();
+    await settled;
+  }
+
+  #apply(op: Op): void {
+    if (op.op !== "in-namespace" || op.ops[0]?.op !== "set-tx-checksum") return;
+    if (op.namespace !== "tsnet-probe") {
+      this.switchedOff.push(op.namespace);
+      return;
+    }
+    this.isOffloaded = op.ops[0].on;
+    for (const resolve of this.#settled.splice(0)) resolve();
+  }
+}
+
+describe("checksums that network cards make", () => {
+  let fixture: Fixture;
+  beforeEach(() => {
+    fixture = new Fixture();
+  });
+  afterEach(() => fixture.doctor.stop());
+
+  it("are found to be spoilt, also if networks come and go while that is tried", async () => {
+    fixture.meanwhile = async () => {
+      fixture.meanwhile = async () => {};
+      await fixture.settle();
+    };
+    const { findings, checksumOffload } = await fixture.doctor.report();
+    expect(findings.map(({ kind }) => kind)).to.deep.equal(["checksums"]);
+    expect(checksumOffload).to.equal(false);
+    expect(fixture.isOffloaded).to.equal(false);
+    expect(fixture.switchedOff).to.have.length(1);
+  });
+
+  it("are left to them where that cures nothing", async () => {
+    fixture.isCured = false;
+    const { findings, checksumOffload } = await fixture.doctor.report();
+    expect(findings.map(({ kind }) => kind)).to.deep.equal(["damaged"]);
+    expect(checksumOffload).to.equal(true);
+    expect(fixture.isOffloaded).to.equal(true);
+    expect(fixture.switchedOff).to.deep.equal([]);
+  });
+});
+
+describe("the end of the plugin", () => {
+  it("is not held up by a network of the probes that cannot be put in order", async () => {
+    const { doctor, said } = Object.assign(new Fixture(), { failure: new Error("UDP port 4789 is taken") });
+    await doctor.stop();
+    expect(said).to.deep.equal(["the network of the probes could not be put in order at the end"]);
+  });
+});
