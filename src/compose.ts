@@ -2,14 +2,20 @@
 
 import { pino } from "pino";
 import { createAdminApp } from "./api/admin.ts";
+import type { DoctorReports } from "./api/admin-doctor.ts";
 import { methodsOf } from "./api/methods.ts";
 import { createApp, serve } from "./api/server.ts";
 import type { Config } from "./config.ts";
 import { createDriver } from "./create-driver.ts";
 import { PluginName } from "./docker/plugin-name.ts";
+import { SwarmQuestions } from "./docker/swarm.ts";
+import { SwarmDoctor, withSwarm } from "./driver/swarm/swarm-doctor.ts";
 import { explain, TsnetError } from "./errors.ts";
+import { hasBridgeFilter } from "./kernel/bridge-filter.ts";
 import type { KernelClient } from "./kernel/kernel-client.ts";
+import { probeTcp } from "./kernel/tcp-probe.ts";
 import type { Sockets } from "./main.ts";
+import { isSwarmNetwork } from "./plan/gossip.ts";
 import type { EtcdStore } from "./store/etcd-store.ts";
 import { openEtcd } from "./store/open-etcd.ts";
 import type { SqliteStore } from "./store/sqlite-store.ts";
@@ -46,9 +52,11 @@ export async function run(config: Config, sockets: Sockets, threads: Threads): P
     const methods = methodsOf({ ...driver, ...config, servesSwarm: index === names - 1 });
     serve(createApp({ methods, ready, log }), socket);
   }
-  const { report, linkReport: links, ipamReport: ipam } = driver;
-  const { hosts, doctor } = driver.cluster;
-  serve(createAdminApp({ report, links, ipam, hosts, doctor, ready, log }), sockets.admin);
+  const { report, linkReport: links, ipamReport: ipam, serviceReport: services } = driver;
+  const { hosts } = driver.cluster;
+  const questions = pluginId === null ? null : new SwarmQuestions(config.dockerSocket, pluginId);
+  const doctor = questions === null ? driver.cluster.doctor : doctorOf(driver, config, questions);
+  serve(createAdminApp({ report, links, ipam, hosts, doctor, services, ready, log }), sockets.admin);
   log.info(
     {
       sockets: sockets.plugin.map(({ path }) => path),
@@ -59,24 +67,31 @@ export async function run(config: Config, sockets: Sockets, threads: Threads): P
     "listening",
   );
 
-  const pluginName = new PluginName({ socketPath: config.dockerSocket, pluginId, log });
+  const { dockerSocket: socketPath } = config;
+  const pluginName = socketPath === null ? null : new PluginName({ socketPath, pluginId, log });
   const startedAt = performance.now();
   const restored = restore(driver);
   let isStopping = false;
   const stop = async (signal: string): Promise<void> => {
     isStopping = true;
     log.info({ signal }, "stopping; running containers keep their network");
+    questions?.stop(); // who has asked the doctor is answered without Docker
     await Promise.all([
       ...sockets.plugin.map((socket) => socket.close()),
       sockets.admin.close(),
       driver.docker.stop(),
+      driver.gossip?.stop(),
       driver.ipamCheck.stop(),
-      pluginName.stop(),
+      pluginName?.stop(),
+      driver.allocations.stop(),
+      driver.leftNetworks.stop(),
     ]);
     await restored.catch(() => {}); // who has started it says why
     await driver.reconciler.stop();
     await driver.cluster.overlays.stop();
     await driver.cluster.doctor.stop();
+    await driver.draining?.stop();
+    await driver.nodes.stop();
     await driver.flows.idle();
     await driver.removals.flush();
     await Promise.all([driver.ipam.close(), etcd?.close()]);
@@ -96,14 +111,42 @@ export async function run(config: Config, sockets: Sockets, threads: Threads): P
   driver.cluster.overlays.start();
   driver.cluster.doctor.lookSoon();
   driver.ipamCheck.start();
-  pluginName.start();
+  driver.allocations.start();
+  driver.leftNetworks.start();
+  driver.draining?.start();
+  pluginName?.start();
   isReady();
   log.info({ ms: Math.round(performance.now() - startedAt) }, "state restored");
 }
 
-async function restore({ ipam, docker, reconciler }: Awaited<ReturnType<typeof createDriver>>): Promise<void> {
+async function restore(driver: Driver): Promise<void> {
+  const { ipam, docker, gossip, reconciler, allocations, nodes } = driver;
   // First: what the reconciler removes gives its addresses back.
   await ipam.restore();
+  await Promise.all([allocations.restore(), nodes.restore()]);
   docker.start();
+  gossip?.start();
   await reconciler.restore();
+}
+
+type Driver = Awaited<ReturnType<typeof createDriver>>;
+
+/** Of a managed plugin, since a swarm takes no other. Whoever asks has waited for the state. */
+function doctorOf(
+  { cluster, gossip, state }: Driver,
+  { dockerSocket }: Config,
+  questions: SwarmQuestions,
+): DoctorReports {
+  const networks = () => [...state.networks()].filter(isSwarmNetwork).map(({ id }) => id);
+  const swarm = new SwarmDoctor({
+    ask: () => questions.swarm(),
+    pluginName: () => questions.pluginName(),
+    ...{ hasSocket: dockerSocket !== null, hasNetworks: () => networks().length > 0 },
+    hasVirtualIps: () => cluster.services?.list().some(({ vip }) => vip !== null) ?? false,
+    hasBridgeFilter,
+    staleSinceMs: () => gossip?.staleSinceMs() ?? null,
+    peers: () => networks().flatMap((id) => gossip?.network(id)?.peers ?? []),
+    probe: probeTcp,
+  });
+  return withSwarm(cluster.doctor, swarm);
 }

@@ -18,8 +18,8 @@ export interface Config {
   readonly scope: "local" | "global";
   /** One bit: what our table accepts carries it through Docker's FORWARD chain. */
   readonly mark: number;
-  /** Of Docker's API: which networks and containers there are. */
-  readonly dockerSocket: string;
+  /** Of Docker's API: which networks and containers there are; null if Docker is not to be asked. */
+  readonly dockerSocket: string | null;
   /** Where subnets are chosen from that nobody names, and where never. */
   readonly addressPools: AddressPools;
   /** Whether Docker shall tell an endpoint's MAC address when it asks for its IP address. */
@@ -47,7 +47,7 @@ const settings = {
   logLevel: { name: "TSNET_LOG_LEVEL", fallback: "info", parse: oneOf(logLevels) },
   scope: { name: "TSNET_SCOPE", fallback: "local", parse: oneOf(["local", "global"] as const) },
   mark: { name: "TSNET_MARK", fallback: "0x01000000", parse: markBit },
-  dockerSocket: { name: "TSNET_DOCKER_SOCKET", fallback: "/run/docker.sock", parse: absolutePath },
+  dockerSocket: { name: "TSNET_DOCKER_SOCKET", fallback: "/run/docker.sock", parse: pathOrNone },
   addressPools: { name: "TSNET_ADDRESS_POOLS", fallback: "", parse: parseAddressPools },
   requiresMacAddress: { name: "TSNET_REQUIRES_MAC_ADDRESS", fallback: "false", parse: yesOrNo },
   orphanGrace: { name: "TSNET_ORPHAN_GRACE", fallback: "2m", parse: graceMs },
@@ -124,6 +124,12 @@ function markBit(text: string): number {
   const isOneBit = mark > 0 && mark <= 0x8000_0000 && Number.isInteger(Math.log2(mark));
   if (isOneBit) return mark;
   throw new Error("expected a number with one bit set, such as 0x01000000");
+}
+
+function pathOrNone(text: string): string | null {
+  if (text === "none") return null;
+  if (text.startsWith("/")) return absolutePath(text);
+  throw new Error("expected an absolute path, or none");
 }
 
 function yesOrNo(text: string): boolean {

@@ -7,6 +7,9 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { DockerView } from "./docker/docker-view.ts";
+import { NoDockerView } from "./docker/no-docker-view.ts";
+import { SwarmView } from "./docker/swarm-view.ts";
+import { Allocations } from "./driver/allocations.ts";
 import { Announcements } from "./driver/announcements.ts";
 import { BridgeMode } from "./driver/bridge-mode.ts";
 import { Collector } from "./driver/collector.ts";
@@ -27,6 +30,7 @@ import { Locks } from "./driver/locks.ts";
 import { Modes } from "./driver/mode.ts";
 import { Networks } from "./driver/networks.ts";
 import { createCluster } from "./driver/overlay/create-cluster.ts";
+import { DiscoveredNodes } from "./driver/overlay/discovered-nodes.ts";
 import { OverlayMode } from "./driver/overlay/overlay-mode.ts";
 import { ParentWatch } from "./driver/parent-watch.ts";
 import { Ports } from "./driver/ports.ts";
@@ -35,10 +39,14 @@ import type { Records, SharedRecords } from "./driver/records.ts";
 import { Removals } from "./driver/removals.ts";
 import { Report } from "./driver/report.ts";
 import { LinkReport } from "./driver/report-links.ts";
+import { ServiceReport } from "./driver/report-services.ts";
 import { State } from "./driver/state.ts";
-import { TsnetError } from "./errors.ts";
+import { Draining } from "./driver/swarm/draining.ts";
+import { LeftNetworks } from "./driver/swarm/left-networks.ts";
+import { explain, TsnetError } from "./errors.ts";
 import { Observer } from "./kernel/observer.ts";
 import { machineId } from "./machine-id.ts";
+import { sharedMode } from "./plan/allocation.ts";
 import { explainStorageError } from "./store/sqlite-error.ts";
 
 /** Where the state is: on this host, and what hosts share in etcd, if they do. */
@@ -56,11 +64,11 @@ export async function createDriver(kernel: Kernel, { records, shared }: Stores, 
   const removals = new Removals(kernel, log);
   const ports = new Ports(kernel);
   const flows = new Flows(kernel, log);
-  const docker = new DockerView({
-    ...{ socketPath: config.dockerSocket, log },
-    // a dockerd that has just started has brought back what it could: what else has died is not told
-    onReturn: () => void reconciler.run(),
-  });
+  // a dockerd that has just started has brought back what it could: what else has died is not told
+  const onReturn = (): void => void reconciler.run();
+  const { dockerSocket: socketPath } = config;
+  const docker = socketPath === null ? new NoDockerView(log) : new DockerView({ socketPath, log, onReturn });
+  const gossip = socketPath === null ? undefined : new SwarmView({ socketPath, log });
   const machine = await machineId(config.stateDir).catch((error: unknown) => {
     throw new TsnetError("store", explainStorageError(error, join(config.stateDir, "machine-id")));
   });
@@ -89,10 +97,36 @@ export async function createDriver(kernel: Kernel, { records, shared }: Stores, 
   });
   const hostAccess = new HostAccess({ state, kernel, log });
   const parents = new ParentWatch({ state, kernel, log });
+  const nodes = new DiscoveredNodes({
+    ...{ records, locks, log, ttlMs: config.overlay.hostTtlMs },
+    now: () => Date.now(),
+  });
+  gossip?.onChange((id) => {
+    if (id !== "" || gossip.isSwarm()) return;
+    nodes.left().catch((error: unknown) => {
+      log.warn({ error: explain(error) }, "the nodes of a swarm that this host has left could not be forgotten yet");
+    });
+  });
+  const draining =
+    gossip &&
+    new Draining({
+      ...{ kernel, log, now: () => performance.now() },
+      gossip: (id) => gossip.network(id),
+      hurry: (id) => gossip.hurry(id),
+      networks: () => {
+        const names = new Map(docker.networks()?.map(({ id, name }) => [id, name]));
+        return cluster.overlays.active().map(({ network }) => ({
+          ...{ id: network.id, name: names.get(network.id) ?? null },
+          sandboxes: state.endpointsOf(network.id).flatMap(({ sandbox }) => sandbox ?? []),
+        }));
+      },
+    });
   const cluster = createCluster({
     ...{ kernel, state, locks, firewall, log, records, settings: config.overlay },
     etcd: shared && { records: shared, endpoints: config.etcd?.endpoints ?? [] },
     ...{ hostId, hostName: hostname(), hasTwin: () => ipam.hasTwin },
+    ...{ gossip, nodes, makesMacs: !config.requiresMacAddress },
+    ...(draining && { draining }),
   });
   const { plane } = cluster;
   const namespacePath = (name: string): string => join(config.namespaceDir, name);
@@ -109,8 +143,19 @@ export async function createDriver(kernel: Kernel, { records, shared }: Stores, 
   });
   const networks = new Networks({
     ...{ state, modes, endpoints, locks, log },
+    defaultMode: config.scope === "global" ? sharedMode : "bridge",
+    vxlanPort: config.overlay.port,
     attach: (network, subnets) => ipam.attach(network, subnets),
     hold: (network, addresses) => holdForHost(ipam, network, addresses),
+  });
+  const allocations = new Allocations({
+    ...{ records, state, locks, log, isFree: cluster.isFree },
+    networks: () => docker.networks(),
+    refresh: () => docker.refresh(),
+    role: () => docker.swarmRole(),
+    shared: () => plane.networks?.() ?? new Map(),
+    vxlanPort: config.overlay.port,
+    now: () => Date.now(),
   });
   const reconciler = new Reconciler({
     ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
@@ -125,6 +170,12 @@ export async function createDriver(kernel: Kernel, { records, shared }: Stores, 
   const linkReport = new LinkReport({
     state,
     observeLinks: (sandboxes) => observer.observeLinks(sandboxes),
+    failedNetworks: () => allocations.failed(),
+    namespacePath,
+  });
+  const serviceReport = new ServiceReport({
+    services: { list: () => cluster.services?.list() ?? [] },
+    observeTranslated: (paths) => observer.observeTranslated(paths),
     namespacePath,
   });
   const ipamCheck = new IpamCheck({
@@ -133,20 +184,31 @@ export async function createDriver(kernel: Kernel, { records, shared }: Stores, 
     graceMs: config.orphanGraceMs,
     now: () => Date.now(),
   });
+  const leftNetworks = new LeftNetworks({
+    ...{ state, networks, locks, log, now: () => performance.now() },
+    has: (id) => docker.has(id),
+  });
   const ipamReport = new IpamReport({ ipam, state, checker: ipamCheck });
   return {
+    allocations,
     cluster,
     docker,
+    draining,
     endpoints,
     flows,
+    gossip,
     ipam,
     ipamCheck,
     ipamReport,
+    leftNetworks,
     linkReport,
     networks,
+    nodes,
     reconciler,
     removals,
     report,
+    serviceReport,
+    state,
   };
 }
 

@@ -7,7 +7,7 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { compare, runMarker, snapshotFiles, snapshotMachine } from "./support/leftovers.ts";
 import { until } from "./support/poll.ts";
 import type { Totals } from "./support/reporter.ts";
-import { failed, interrupt, prepare, type Run, rings, runAll, type Settings } from "./support/rings.ts";
+import { failed, interrupt, isOfSwarm, prepare, type Run, rings, runAll, type Settings } from "./support/rings.ts";
 import { sweep } from "./support/scratch.ts";
 import { setUp } from "./support/setup.ts";
 
@@ -27,6 +27,8 @@ const all: readonly Run[] = [
   { ring: "unit" },
   { ring: "netns" },
   { ring: "lab" },
+  { ring: "lab", engine: "20.10", packaging: "managed" },
+  { ring: "lab", engine: "28.5", packaging: "managed" },
   { ring: "docker", engine: "20.10", packaging: "socket" },
   {
     ring: "docker",
@@ -83,11 +85,22 @@ function chosen(words: string[]): Run[] {
   if (unknown !== undefined) throw new Error(`no such ring: ${unknown}; there are ${Object.keys(rings).join(", ")}`);
   const settings = values as Settings;
   const wanted = names.length > 0 ? names : ["docker"];
-  return wanted.map((ring) => ({
-    ring: ring as Run["ring"],
-    ...(ring === "docker" ? settings : {}),
-    ...(files.length > 0 ? { files } : {}),
-  }));
+  return wanted.flatMap((ring) => {
+    if (ring === "lab") return labRuns(settings, files);
+    const of = { ring: ring as Run["ring"], ...(files.length > 0 ? { files } : {}) };
+    return ring === "docker" ? [{ ...of, ...settings }] : [of];
+  });
+}
+
+/** The files of a swarm take an engine, and the others have the machine's own; without words about it, both are run. */
+function labRuns({ engine, packaging }: Settings, files: readonly string[]): Run[] {
+  const forms = (["socket", "managed"] as const).filter((form) => packaging === undefined || form === packaging);
+  return forms.flatMap((form): Run[] => {
+    const named = files.filter((file) => isOfSwarm(file) === (form === "managed"));
+    if (files.length > 0 && named.length === 0) return [];
+    const settings = form === "managed" ? { packaging: form, ...(engine === undefined ? {} : { engine }) } : {};
+    return [{ ring: "lab", ...settings, ...(files.length > 0 ? { files: named } : {}) }];
+  });
 }
 
 async function main(words: string[]): Promise<boolean> {

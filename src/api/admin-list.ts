@@ -2,12 +2,14 @@ import type { Response } from "express";
 
 /**
  * Answers with {KEY: [all items]}, written as it comes: the whole text of many thousand items is never in memory.
+ * @param others what else there is in the answer, which is little
  * @throws whatever `parts` throws; before the first item, nothing is written
  */
 export async function sendList(
   response: Response,
   key: string,
   parts: AsyncIterable<readonly object[]>,
+  others: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   response.type("json");
   const start = `{"${key}":[\n`;
@@ -19,7 +21,8 @@ export async function sendList(
     separator = ",\n";
     if (response.writableNeedDrain) await drained(response);
   }
-  response.end(separator === start ? `{"${key}":[]}\n` : "\n]}\n");
+  const rest = Object.entries(others).map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  response.end(`${separator === start ? `{"${key}":[` : "\n"}]${rest.join("")}}\n`);
 }
 
 /** Resolves when the client has taken what was written, or has gone. */

@@ -13,6 +13,7 @@ import { addIpamRoutes, type IpamReports } from "./admin-ipam.ts";
 import { addLinkRoutes, type LinkReports } from "./admin-links.ts";
 import { sendList } from "./admin-list.ts";
 import { parameters } from "./admin-parameters.ts";
+import { addServiceRoutes, type ServiceReports } from "./admin-services.ts";
 
 /** What the admin API needs. */
 export interface AdminNeeds {
@@ -21,6 +22,7 @@ export interface AdminNeeds {
   readonly ipam: IpamReports;
   readonly hosts: HostReports;
   readonly doctor: DoctorReports;
+  readonly services: ServiceReports;
   /** Resolves when the state is restored; nothing is answered before. */
   readonly ready: Promise<void>;
   readonly log: Log;
@@ -29,9 +31,9 @@ export interface AdminNeeds {
 /**
  * GET /v1/networks and /v1/endpoints?network=ID; GET /v1/ports, /v1/firewall and
  * /v1/firewall/explain?port=8080&protocol=tcp&from=ADDRESS&to=ADDRESS; GET /v1/ipam, /v1/ipam/leases?pool=ID and /v1/ipam/check;
- * POST /v1/ipam/check; GET /v1/hosts and POST /v1/hosts/remove?host=NAME&force=true; GET /v1/doctor.
+ * POST /v1/ipam/check; GET /v1/hosts and POST /v1/hosts/remove?host=NAME&force=true; GET /v1/doctor; GET /v1/services.
  */
-export function createAdminApp({ report, links, ipam, hosts, doctor, ready, log }: AdminNeeds): Express {
+export function createAdminApp({ report, links, ipam, hosts, doctor, services, ready, log }: AdminNeeds): Express {
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
@@ -54,6 +56,7 @@ export function createAdminApp({ report, links, ipam, hosts, doctor, ready, log 
   addIpamRoutes(app, ipam);
   addHostRoutes(app, hosts);
   addDoctorRoutes(app, doctor);
+  addServiceRoutes(app, services);
   app.use((request) => {
     const known = `there is GET of ${paths.join(", ")}, and POST of /v1/ipam/check and /v1/hosts/remove`;
     throw new TsnetError("not-found", `${request.method} ${request.path}: ${known}`);
@@ -64,7 +67,7 @@ export function createAdminApp({ report, links, ipam, hosts, doctor, ready, log 
 
 const paths = [
   ...["/v1/networks", "/v1/endpoints", "/v1/ports", "/v1/firewall", "/v1/firewall/explain"],
-  ...["/v1/ipam", "/v1/ipam/leases", "/v1/ipam/check", "/v1/hosts", "/v1/doctor"],
+  ...["/v1/ipam", "/v1/ipam/leases", "/v1/ipam/check", "/v1/hosts", "/v1/doctor", "/v1/services"],
 ];
 
 const protocols: readonly PortProtocol[] = ["tcp", "udp", "sctp"];

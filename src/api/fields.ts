@@ -25,6 +25,9 @@ export const cidr = parsed((text) => parseCidr(text).text);
 /** "172.18.0.2/16", canonical. */
 export const hostAddress = parsed((text) => parseHostAddress(text).text);
 
+/** "172.18.0.2", canonical. */
+export const address = parsed((text) => parseIp(text).text);
+
 /** A text that Docker may leave out, send empty or as null. */
 export const optionalText = z
   .string()

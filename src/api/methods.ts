@@ -1,8 +1,10 @@
 /** The table of all methods that Docker calls: body in, answer out. */
 import type { z } from "zod";
+import type { Allocations } from "../driver/allocations.ts";
 import type { Endpoints } from "../driver/endpoints.ts";
 import type { Ipam } from "../driver/ipam/ipam.ts";
 import type { Networks } from "../driver/networks.ts";
+import type { DiscoveredNodes } from "../driver/overlay/discovered-nodes.ts";
 import { parseBody } from "./parse.ts";
 import { type Registered, registrationAnswers } from "./registration.ts";
 import * as requests from "./requests.ts";
@@ -12,6 +14,8 @@ export interface Drivers extends Registered {
   readonly networks: Networks;
   readonly endpoints: Endpoints;
   readonly ipam: Ipam;
+  readonly allocations: Pick<Allocations, "allocate" | "free" | "newEpoch">;
+  readonly nodes: Pick<DiscoveredNodes, "found" | "gone">;
   /**
    * false where no swarm calls, which takes managed plugins only, under their own name: what is asked for there is never a replay of
    * a swarm's, and does not end one. true if left out.
@@ -56,19 +60,28 @@ export function methodsOf(drivers: Drivers): Readonly<Record<string, Method>> {
   };
 }
 
-function networkMethods({ networks, ...registered }: Drivers): Record<string, Method> {
+function networkMethods({ networks, allocations, nodes, servesSwarm = true, ...registered }: Drivers) {
+  const answers = registrationAnswers(registered);
   return {
-    "NetworkDriver.GetCapabilities": constant(registrationAnswers(registered)["NetworkDriver.GetCapabilities"]),
+    "NetworkDriver.GetCapabilities": small({
+      isImmediate: true,
+      run: async () => {
+        if (servesSwarm) allocations.newEpoch();
+        return answers["NetworkDriver.GetCapabilities"];
+      },
+    }),
     "NetworkDriver.GwAllocCheck": method(requests.gwAllocCheck, async (request) => networks.checkGateways(request)),
-    "NetworkDriver.AllocateNetwork": method(requests.allocateNetwork, async ({ options }) => ({ Options: options })),
-    "NetworkDriver.FreeNetwork": method(requests.networkOnly, async () => {}),
+    "NetworkDriver.AllocateNetwork": method(requests.allocateNetwork, async (request) => ({
+      Options: await allocations.allocate(request),
+    })),
+    "NetworkDriver.FreeNetwork": method(requests.networkOnly, ({ network }) => allocations.free(network)),
     "NetworkDriver.CreateNetwork": method(requests.createNetwork, (request, overdue) =>
       networks.create(request, overdue),
     ),
     "NetworkDriver.DeleteNetwork": method(requests.networkOnly, ({ network }) => networks.delete(network)),
-    "NetworkDriver.DiscoverNew": method(requests.discover, async () => {}),
-    "NetworkDriver.DiscoverDelete": method(requests.discover, async () => {}),
-  };
+    "NetworkDriver.DiscoverNew": method(requests.discover, async (node) => node && nodes.found(node)),
+    "NetworkDriver.DiscoverDelete": method(requests.discover, async (node) => node && nodes.gone(node)),
+  } satisfies Record<string, Method>;
 }
 
 function endpointMethods({ endpoints }: Drivers): Record<string, Method> {

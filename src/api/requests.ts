@@ -1,6 +1,7 @@
 /** The requests of both drivers, method by method: moby, daemon/libnetwork/drivers/remote/api and ipams/remote/api. */
 import { z } from "zod";
 import {
+  address,
   dictionary,
   hostAddress,
   id,
@@ -26,8 +27,13 @@ export const createNetwork = z
 export const gwAllocCheck = z.object({ Options: networkOptions }).transform(({ Options }) => Options);
 
 export const allocateNetwork = z
-  .object({ NetworkID: id, Options: dictionary(z.string()) })
-  .transform(({ NetworkID, Options }) => ({ id: NetworkID, options: Options }));
+  .object({ NetworkID: id, Options: dictionary(z.string()), IPv4Data: subnets, IPv6Data: subnets })
+  // Docker has subnets of both families in IPv4Data
+  .transform(({ NetworkID, Options, IPv4Data, IPv6Data }) => ({
+    id: NetworkID,
+    options: Options,
+    subnets: [...IPv4Data, ...IPv6Data],
+  }));
 
 export const networkOnly = z.object({ NetworkID: id }).transform(({ NetworkID }) => ({ network: NetworkID }));
 
@@ -86,7 +92,19 @@ export const programExternalConnectivity = z
   .object({ NetworkID: id, EndpointID: id, Options: sandboxOptions })
   .transform(({ NetworkID, EndpointID, Options }) => ({ network: NetworkID, endpoint: EndpointID, ...Options }));
 
-export const discover = z.object({ DiscoveryType: z.number() });
+/** Of discoverapi's types of data: the others are keys, of an encryption that is Docker's own. */
+const nodeDiscovery = 1;
+
+const node = z.object({ Address: orNone(address), Self: z.boolean().nullish() }).nullish();
+
+/** null for what is no node. */
+export const discover = z
+  .object({ DiscoveryType: z.number(), DiscoveryData: z.unknown().optional() })
+  .transform((data): unknown => (data.DiscoveryType === nodeDiscovery ? data : { DiscoveryData: null }))
+  .pipe(z.object({ DiscoveryData: node }))
+  .transform(({ DiscoveryData: data }) =>
+    data?.Address ? { address: data.Address, isSelf: data.Self === true } : null,
+  );
 
 export const requestPool = z
   .object({

@@ -11,6 +11,7 @@ export type Command =
   | ({ readonly name: "explain"; readonly query: Readonly<Record<string, string>> } & Common)
   | LinkCommand
   | HostsCommand
+  | ServicesCommand
   | IpamCommand
   | UpgradeCommand;
 
@@ -25,6 +26,12 @@ export type HostsCommand =
   | ({ readonly name: "hosts" } & Common)
   /** `host`: its name or ID. */
   | ({ readonly name: "hosts remove"; readonly host: string; readonly force: boolean } & Common);
+
+/** The command about services of a swarm. `service`: its name; null for all. */
+export interface ServicesCommand extends Common {
+  readonly name: "services";
+  readonly service: string | null;
+}
 
 /** The commands about addresses. */
 export type IpamCommand =
@@ -75,6 +82,7 @@ export function parseCommand(words: readonly string[], env: Readonly<Record<stri
   if (first === "ipam" && second === "check") return parseCheck(words.slice(2), env);
   if (first === "hosts" && second === "remove") return parseHostsRemove(words.slice(2), env);
   if (first === "hosts") return parseSimple("hosts", words.slice(1), env);
+  if (first === "services") return parseServices(words.slice(1), env);
   if (first === "doctor") return parseSimple("doctor", words.slice(1), env);
   if (first === "ipam") return parseSimple("ipam", words.slice(1), env);
   if (first === "upgrade") return parseUpgrade(words.slice(1), env);
@@ -108,6 +116,16 @@ function parseEndpoints(words: readonly string[], env: Environment): Command {
     throw new UsageError(`${positionals.join(" ")}: expected one network at most, by its name or ID; see --help`);
   }
   return { name: "endpoints", network, ...common(values, env) };
+}
+
+function parseServices(words: readonly string[], env: Environment): Command {
+  const { values, positionals } = parse(words, commonOptions);
+  if (values["help"]) return { name: "help", text: helps.services };
+  const [service = null, ...rest] = positionals;
+  if (rest.length > 0) {
+    throw new UsageError(`${positionals.join(" ")}: expected one service at most, by its name; see --help`);
+  }
+  return { name: "services", service, ...common(values, env) };
 }
 
 function parseHostsRemove(words: readonly string[], env: Environment): Command {

@@ -1,5 +1,5 @@
 /** `tsnet doctor`: asks the plugin, and prints. */
-import type { DoctorAnswer, DoctorFinding, PeerAnswer } from "../driver/overlay/doctor-answers.ts";
+import type { DoctorAnswer, DoctorFinding, PeerAnswer, SwarmAnswer } from "../driver/overlay/doctor-answers.ts";
 import { askAdmin } from "./client.ts";
 import type { Printed } from "./ipam-commands.ts";
 import { compare, formatPercent, formatTable, formatTime, printable, toJson } from "./table.ts";
@@ -20,16 +20,25 @@ export async function runDoctor({
 export const formatDoctor = (answer: DoctorAnswer): string =>
   `${formatHost(answer)}\n${formatPeers(answer)}\n${formatFindings(answer.findings)}`;
 
-function formatHost({ address, port, networks, checksumOffload }: DoctorAnswer): string {
+function formatHost({ address, port, networks, checksumOffload, swarm = null }: DoctorAnswer): string {
   const cards = checksumOffload === null ? "-" : checksumOffload ? "left to network cards" : "made by the kernel";
   const lines = [
     ["Tunnel address:", address ?? "none"],
     ["UDP port:", `${port ?? "-"}`],
     ["Networks:", `${networks} with containers on this host`],
     ["Checksums:", cards],
+    ...(swarm === null ? [] : [["Swarm:", formatSwarm(swarm)]]),
   ];
   return lines.map(([label = "", value = ""]) => `${label.padEnd(18)}${value}\n`).join("");
 }
+
+/** "worker at 10.0.0.2, knows 3 managers"; "manager at 10.0.0.1, knows 3 managers and 5 nodes". */
+function formatSwarm({ role, address, managers, nodes }: SwarmAnswer): string {
+  const known = [count(managers, "manager"), ...(nodes === null ? [] : [count(nodes, "node")])];
+  return `${role} at ${address}, knows ${known.join(" and ")}`;
+}
+
+const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;
 
 const header = ["HOST", "STATE", "ROUND TRIP", "ROUTE MTU", "VERIFIED", "LOSS", "PROBES", "LAST SEEN"];
 

@@ -19,6 +19,7 @@ export const helps = {
   ipam check                     addresses that are held by nobody any more; gives them back with --repair
   hosts                          the hosts that share overlay networks by etcd, and when each was last seen
   hosts remove HOST              forgets a host that is gone for good, with its endpoints
+  services [SERVICE]             services of a swarm: virtual IPs, tasks, and connections to them
   doctor                         how the way to each other host is, and what is wrong with it
   upgrade REFERENCE              puts another version in the managed plugin's place; goes back if it does not work
 
@@ -103,6 +104,14 @@ Removes what etcd has of HOST, by its name or ID: nothing is sent there any more
 one that is gone for good, and not to be waited for until TSNET_HOST_TTL is over. One that lives puts everything back.
 
   --force          although it was seen a moment ago
+${commonHelp}
+`,
+  services: `Usage: tsnet services [SERVICE] [OPTIONS]
+
+The services of a swarm on networks that this node has, or the tasks of SERVICE. TASKS has those that get new connections,
+and all; a task that is about to be stopped is "draining". CONNECTIONS counts open ones that containers of this node have
+by the virtual IP. Names of networks come from Docker (DOCKER_HOST or /var/run/docker.sock).
+
 ${commonHelp}
 `,
   doctor: `Usage: tsnet doctor [OPTIONS]

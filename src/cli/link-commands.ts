@@ -4,7 +4,7 @@ import type { LinkCommand } from "./arguments.ts";
 import { askAdmin } from "./client.ts";
 import { dockerNames } from "./docker-names.ts";
 import { formatEndpoints, namedEndpoints } from "./endpoints.ts";
-import { findNetwork, formatNetworks, namedNetworks } from "./networks.ts";
+import { findNetwork, formatNetworks, namedFailures, namedNetworks } from "./networks.ts";
 import { toJson } from "./table.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -16,7 +16,8 @@ export const linksText = (command: LinkCommand, env: Environment): Promise<strin
 async function networksText({ socket, json }: LinkCommand, env: Environment): Promise<string> {
   const [answer, names] = await Promise.all([askAdmin<NetworksAnswer>(socket, "/v1/networks"), dockerNames(env)]);
   const networks = namedNetworks(answer.networks, names);
-  return json ? toJson({ networks }) : formatNetworks(networks);
+  const failed = namedFailures(answer.failed, names);
+  return json ? toJson({ networks, failed }) : formatNetworks(networks, failed);
 }
 
 async function endpointsText(

@@ -12,6 +12,7 @@ import { type Printed, runIpam } from "./ipam-commands.ts";
 import { linksText } from "./link-commands.ts";
 import { listenersOn } from "./listeners.ts";
 import { formatPorts, namedPorts } from "./ports.ts";
+import { servicesText } from "./services.ts";
 import { toJson } from "./table.ts";
 
 /** @returns what to print, and the exit code if it is not 0 */
@@ -43,6 +44,8 @@ async function textOf(command: Exclude<Command, IpamCommand | UpgradeCommand | {
     case "hosts":
     case "hosts remove":
       return await hostsText(command);
+    case "services":
+      return await servicesText(command, process.env);
     case "ports": {
       const [answer, names] = await Promise.all([
         askAdmin<PortsAnswer>(command.socket, "/v1/ports"),

@@ -1,5 +1,5 @@
 /** `tsnet networks`, as text, and how a user calls a network. */
-import type { HostAccessAnswer, NetworkAnswer, Place } from "../driver/report-link-answers.ts";
+import type { FailedNetworkAnswer, HostAccessAnswer, NetworkAnswer, Place } from "../driver/report-link-answers.ts";
 import type { Names } from "./docker-names.ts";
 import { compare, formatTable } from "./table.ts";
 
@@ -17,30 +17,50 @@ export const namedNetworks = (networks: readonly NetworkAnswer[], names: Names):
     .map((network) => ({ ...network, name: names.networks.get(network.id) ?? null }))
     .toSorted((a, b) => compare(calledAs(a), calledAs(b)));
 
-/** The network's name, or the beginning of its ID. */
-const calledAs = ({ id, name }: NamedNetwork): string => name ?? id.slice(0, 12);
+/** As above, of a network that could not be allocated. */
+export interface NamedFailure extends FailedNetworkAnswer {
+  readonly name: string | null;
+}
 
-export function formatNetworks(networks: readonly NamedNetwork[]): string {
+/** Sorted by name. */
+export const namedFailures = (failed: readonly FailedNetworkAnswer[], names: Names): NamedFailure[] =>
+  failed
+    .map((network) => ({ ...network, name: names.networks.get(network.id) ?? null }))
+    .toSorted((a, b) => compare(calledAs(a), calledAs(b)));
+
+/** The network's name, or the beginning of its ID. */
+const calledAs = ({ id, name }: Pick<NamedNetwork, "id" | "name">): string => name ?? id.slice(0, 12);
+
+/** Those that could not be allocated come last. */
+export function formatNetworks(networks: readonly NamedNetwork[], failed: readonly NamedFailure[] = []): string {
   const isReached = networks.some(({ hostAccess }) => hostAccess !== null);
   const access = (cell: string): string[] => (isReached ? [cell] : []);
   const isShared = networks.some(({ vni }) => vni !== null);
   const vni = (cell: string): string[] => (isShared ? [cell] : []);
   return formatTable(
     ["NAME", "MODE", "PARENT", "VLAN", ...vni("VNI"), "MTU", "SUBNETS", "ENDPOINTS", ...access("HOST ACCESS"), "STATE"],
-    networks.map((network) => [
-      calledAs(network),
-      formatMode(network),
-      network.parent,
-      formatVlan(network),
-      ...vni(`${network.vni ?? "-"}`),
-      `${network.mtuBytes ?? "-"}`,
-      network.subnets.map(({ subnet }) => subnet).join(", "),
-      `${network.endpoints}`,
-      ...access(formatAccess(network.hostAccess)),
-      formatState(network),
-    ]),
+    [
+      ...networks.map((network) => [
+        calledAs(network),
+        formatMode(network),
+        network.parent,
+        formatVlan(network),
+        ...vni(`${network.vni ?? "-"}`),
+        `${network.mtuBytes ?? "-"}`,
+        network.subnets.map(({ subnet }) => subnet).join(", "),
+        `${network.endpoints}`,
+        ...access(formatAccess(network.hostAccess)),
+        formatState(network),
+      ]),
+      ...failed.map((network) => [
+        ...[calledAs(network), network.mode ?? "-", "-", "-", ...vni("-"), "-"],
+        ...[network.subnets.join(", "), "-", ...access("-"), `failed: ${oneLine(network.error)}`],
+      ]),
+    ],
   );
 }
+
+const oneLine = (text: string): string => text.replaceAll(/\s+/g, " ");
 
 /** "bridge", "macvlan private", "ipvlan l2", "ipvlan l2 vepa". */
 export const formatMode = ({ mode, linkMode, ipvlanFlag }: Place): string =>

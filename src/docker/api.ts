@@ -10,22 +10,41 @@ const timeoutMs = 5000;
 /** Larger than this is no list of networks. */
 const maxBytes = 64 << 20;
 
+/** Whatever Docker answers. */
+export interface Answer {
+  /** Of HTTP. */
+  readonly status: number;
+  readonly text: string;
+}
+
 /**
  * One GET.
  * @param signal ends it
  * @throws Error with the path, and what was wrong: no answer in time, another status than 200, no JSON; or when the signal ends it
  */
 export async function get(socketPath: string, path: string, signal: AbortSignal): Promise<unknown> {
+  const { status, text } = await ask(socketPath, path, signal);
+  if (status !== 200) throw statusError(path, status);
+  return JSON.parse(text);
+}
+
+/**
+ * One GET, whatever the status of its answer.
+ * @param signal ends it
+ * @param waitMs for the whole answer
+ * @throws Error with the path, and what was wrong: no answer in time; or when the signal ends it
+ */
+export async function ask(socketPath: string, path: string, signal: AbortSignal, waitMs = timeoutMs): Promise<Answer> {
   const call = request({ socketPath, path, agent: false, headers: { host: "docker" }, signal });
-  const late = setTimeout(() => call.destroy(new Error(`GET ${path}: no answer within ${timeoutMs} ms`)), timeoutMs);
+  const late = setTimeout(() => call.destroy(new Error(`GET ${path}: no answer within ${waitMs} ms`)), waitMs);
   try {
-    const response = await answerOf(call, path);
+    const response = await answerOf(call);
     let text = "";
     for await (const chunk of response.setEncoding("utf8")) {
       text += chunk as string;
       if (text.length > maxBytes) throw new Error(`GET ${path}: more than ${maxBytes} bytes`);
     }
-    return JSON.parse(text);
+    return { status: response.statusCode ?? 0, text };
   } finally {
     clearTimeout(late);
     call.destroy();
@@ -48,7 +67,8 @@ export async function follow(
   const call = request({ socketPath, path, agent: false, headers: { host: "docker" }, signal });
   const late = setTimeout(() => call.destroy(new Error(`GET ${path}: no answer within ${timeoutMs} ms`)), timeoutMs);
   try {
-    const response = await answerOf(call, path);
+    const response = await answerOf(call);
+    if (response.statusCode !== 200) throw statusError(path, response.statusCode ?? 0);
     clearTimeout(late);
     onOpen();
     let rest = "";
@@ -64,14 +84,13 @@ export async function follow(
   }
 }
 
-function answerOf(call: ClientRequest, path: string): Promise<IncomingMessage> {
+function answerOf(call: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     call.on("error", reject);
-    call.on("response", (response) => {
-      if (response.statusCode === 200) return resolve(response);
-      response.resume();
-      reject(new Error(`GET ${path}: status ${response.statusCode}`));
-    });
+    call.on("response", resolve);
     call.end();
   });
 }
+
+/** @param status of HTTP */
+export const statusError = (path: string, status: number): Error => new Error(`GET ${path}: status ${status}`);

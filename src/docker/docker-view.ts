@@ -1,7 +1,9 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { DockerNetwork } from "../plan/docker-network.ts";
-import { follow, get } from "./api.ts";
-import { parseContainers, parseNetworks } from "./networks.ts";
+import type { SwarmRole } from "../plan/docker-swarm.ts";
+import { ask, follow, get } from "./api.ts";
+import { parseContainers, parseNetworks, parsePresence } from "./networks.ts";
+import { askSwarm } from "./swarm.ts";
 
 /** What happens to networks. Containers that come and go change no subnet. */
 const filters = { type: ["network"], event: ["create", "destroy", "remove", "update"] };
@@ -74,6 +76,34 @@ export class DockerView {
    */
   async containersIn(networkId: string): Promise<ReadonlyMap<string, string> | null> {
     return await this.#ask(`/networks/${encodeURIComponent(networkId)}`, parseContainers);
+  }
+
+  /**
+   * Whether Docker has a network on this host, which is not so with all that a swarm's manager knows; null if it cannot be asked. Not
+   * for what answers Docker.
+   */
+  async has(networkId: string): Promise<boolean | null> {
+    try {
+      const path = `/networks/${encodeURIComponent(networkId)}`;
+      const { status, text } = await ask(this.#options.socketPath, path, this.#end.signal);
+      if (status === 404) return false;
+      return status === 200 ? parsePresence(JSON.parse(text)) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** What this host is in a swarm, as far as Docker knows it for sure; null otherwise. Not for what answers Docker. */
+  async swarmRole(): Promise<SwarmRole | null> {
+    try {
+      const swarm = await askSwarm(this.#options.socketPath, this.#end.signal);
+      if (swarm === null) return "none";
+      if (swarm.state !== "active") return null;
+      if (!swarm.isManager) return "worker";
+      return swarm.nodes === null ? null : "manager";
+    } catch {
+      return null;
+    }
   }
 
   async #ask<T>(path: string, parse: (answer: unknown) => T): Promise<T | null> {

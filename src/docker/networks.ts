@@ -47,6 +47,7 @@ const networkOf = ({ Id, Name, Driver, Options, IPAM }: z.infer<typeof networkSh
     ipamDriver: IPAM.Driver,
     ipamOptions: IPAM.Options ?? {},
   },
+  ...(Options?.["tsnet.vni"] ? { vni: Options["tsnet.vni"] } : {}),
   subnets: (IPAM.Config ?? []).flatMap(({ Subnet, Gateway, AuxiliaryAddresses }) => {
     if (!Subnet) return [];
     const auxiliary = Object.values(AuxiliaryAddresses ?? {}).map(withoutPrefix);
@@ -62,6 +63,20 @@ export function parseContainers(answer: unknown): Map<string, string> {
       [IPv4Address, IPv6Address].filter(Boolean).map((address) => [withoutPrefix(address), Name] as const),
     ),
   );
+}
+
+const presenceShape = z.object({
+  Containers: z.record(z.string(), z.unknown()).nullish(),
+  Peers: z.array(z.unknown()).nullish(),
+});
+
+/**
+ * Whether the answer to GET /networks/ID is of a network that this host has: of one that only its swarm has, a manager tells what the
+ * swarm's store says, without containers and without nodes (getNetwork() in moby, daemon/server/router/network).
+ */
+export function parsePresence(answer: unknown): boolean {
+  const { Containers, Peers } = presenceShape.parse(answer);
+  return Containers != null || (Peers ?? []).length > 0;
 }
 
 /** Docker writes some addresses with a prefix length, and some without, differently in each version. */

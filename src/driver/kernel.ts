@@ -1,3 +1,4 @@
+import type { NameAnswer, NameQuestions } from "../plan/name-questions.ts";
 import type { TableName } from "../plan/nft-script.ts";
 import type {
   Observed,
@@ -10,7 +11,7 @@ import type {
   ObservedPath,
   ObservedRoutes,
 } from "../plan/observed.ts";
-import type { Op } from "../plan/op.ts";
+import type { Op, SetSysctl } from "../plan/op.ts";
 import type { PathAnswer, PathProbes } from "../plan/path-probe.ts";
 
 /** A block of consecutive ports of this host that is held against everybody else (DESIGN.md, D14). */
@@ -123,6 +124,12 @@ export interface Kernel {
    * @throws TsnetError "kernel" for want of descriptors, or of the namespace
    */
   probePaths(probes: PathProbes): Promise<readonly PathAnswer[]>;
+  /**
+   * Asks Docker's name server from within a container.
+   * @returns what came of each question, in their order
+   * @throws TsnetError "kernel", with errno ENOENT for a container that is gone, ECONNREFUSED where there is no such server
+   */
+  askNames(questions: NameQuestions): Promise<readonly NameAnswer[]>;
   /** Whether a VXLAN link of this host can have a VNI with this UDP port, from a tunnel address of this family. */
   isVniFree(question: { readonly vni: number; readonly port: number; readonly local: string }): Promise<boolean>;
   /** The names of the network namespaces that are ours. */
@@ -135,6 +142,13 @@ export interface Kernel {
    * @returns what was wrong, in words
    */
   repairEntries(name: string, isComplete: boolean): Promise<readonly string[]>;
+  /** Sysctls of a namespace of ours, in their order; null for those that the kernel lacks, as all of a namespace that is gone. */
+  observeSysctls(name: string, keys: readonly SetSysctl["key"][]): Promise<readonly (string | null)[]>;
+  /**
+   * Compares the table of virtual IPs in a namespace with what it was told to have, and mends it: plan/vip-table.ts.
+   * @returns what was wrong, in words
+   */
+  repairTable(name: string): Promise<readonly string[]>;
   /**
    * Compares the tables and the routes of what goes the short way with what was asked for, and mends them: plan/direct.ts.
    * @param names of the namespaces

@@ -1,12 +1,15 @@
 import { during, explain, TsnetError } from "../errors.ts";
 import { parseHostAddress } from "../net/cidr.ts";
+import { sharedMode } from "../plan/allocation.ts";
+import { isSwarmNetwork } from "../plan/gossip.ts";
 import { parseLanOptions } from "../plan/lan-options.ts";
-import { modeOf } from "../plan/mode-options.ts";
+import { modeOf, withMode } from "../plan/mode-options.ts";
 import { isLan, type Network } from "../plan/network.ts";
 import { difference, type NetworkRequest, planNetwork, type RequestedSubnet } from "../plan/network-request.ts";
 import { refuseIsolated } from "../plan/option-conflicts.ts";
 import { parseBridgeOptions } from "../plan/options.ts";
 import { parseOverlayOptions } from "../plan/overlay-options.ts";
+import { refuseOtherPort } from "../plan/overlay-request.ts";
 import { auxiliaryIp } from "../plan/subnet-request.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { AttachedSubnet } from "./ipam/backend.ts";
@@ -23,6 +26,10 @@ export interface NetworksNeeds {
   readonly endpoints: Endpoints;
   readonly locks: Locks;
   readonly log: Log;
+  /** Of a network whose options say none. "bridge" if left out. */
+  readonly defaultMode?: Network["mode"];
+  /** TSNET_VXLAN_PORT, if overlay networks have to have been made for it. */
+  readonly vxlanPort?: number;
   /** Tells tsnet's own IPAM which pools a network has its addresses from. The same again is no error. */
   readonly attach: (network: string, subnets: readonly AttachedSubnet[]) => Promise<void>;
   /** Holds the host's own addresses in a network, as far as it has them from tsnet's IPAM. The same again is no error. */
@@ -38,6 +45,9 @@ export interface GatewayCheck {
 /** NetworkDriver's requests about networks. */
 export class Networks {
   readonly #needs: NetworksNeeds;
+  /** By ID: which of all requests to make networks the last one for this was. */
+  readonly #requested = new Map<string, number>();
+  #requests = 0;
 
   constructor(needs: NetworksNeeds) {
     this.#needs = needs;
@@ -49,17 +59,30 @@ export class Networks {
    * @throws TsnetError "invalid" or "conflict"; then nothing was changed
    */
   create(request: NetworkRequest, overdue?: AbortSignal): Promise<void> {
-    const { locks, log } = this.#needs;
-    return locks.exclusive(request.id, async () => {
-      const { network, ignored } = planNetwork(request);
-      if (ignored.length > 0)
-        log.warn({ network: network.id, options: ignored }, "options of Docker's that tsnet ignores");
-      const subnets = [...request.ipv4, ...request.ipv6].map(attachedSubnet);
-      overdue?.throwIfAborted();
-      const agreed = await this.#agree(network);
-      // Two networks at once must not both find the same subnet free.
-      await locks.exclusive("networks", () => this.#create(agreed, subnets, overdue));
+    const note = (): void => void this.#requested.set(request.id, ++this.#requests);
+    note();
+    return this.#needs.locks.exclusive(request.id, async () => {
+      note(); // a removal may have come before
+      try {
+        await this.#createInTurn(request, overdue);
+      } finally {
+        this.#forgetRequests(request.id);
+      }
     });
+  }
+
+  async #createInTurn(request: NetworkRequest, overdue: AbortSignal | undefined): Promise<void> {
+    const { locks, log, vxlanPort, defaultMode } = this.#needs;
+    const { network, ignored } = planNetwork({ ...request, options: this.#withMode(request.options, request.id) });
+    const isAllocated = defaultMode === sharedMode && isSwarmNetwork(network);
+    if (network.mode === "overlay" && vxlanPort !== undefined) refuseOtherPort(request.options, vxlanPort, isAllocated);
+    if (ignored.length > 0)
+      log.warn({ network: network.id, options: ignored }, "options of Docker's that tsnet ignores");
+    const subnets = [...request.ipv4, ...request.ipv6].map(attachedSubnet);
+    overdue?.throwIfAborted();
+    const agreed = await this.#agree(network);
+    // Two networks at once must not both find the same subnet free.
+    await locks.exclusive("networks", () => this.#create(agreed, subnets, overdue));
   }
 
   /** Of one that is known nobody is asked again. */
@@ -107,7 +130,8 @@ export class Networks {
    * An internal one whose bridge gets no address has no use for one.
    * @throws TsnetError "invalid"
    */
-  checkGateways({ options, internal }: Pick<NetworkRequest, "options" | "internal">): GatewayCheck {
+  checkGateways({ options: given, internal }: Pick<NetworkRequest, "options" | "internal">): GatewayCheck {
+    const options = this.#withMode(given);
     const mode = modeOf(options);
     if (mode === "overlay") {
       parseOverlayOptions(options);
@@ -123,6 +147,12 @@ export class Networks {
       SkipIPv4: parsed.gatewayMode4 === "isolated" || (internal && parsed.inhibitIpv4 === true),
       SkipIPv6: parsed.gatewayMode6 === "isolated",
     };
+  }
+
+  /** One that is known has the mode that it had, whatever is usual now. */
+  #withMode(options: NetworkRequest["options"], id?: string): NetworkRequest["options"] {
+    const known = id === undefined ? undefined : this.#needs.state.network(id);
+    return withMode(options, known?.mode ?? this.#needs.defaultMode ?? "bridge");
   }
 
   /** Takes back the networks whose creation was cut off by a crash: Docker had no answer, and will ask again or give up. */
@@ -155,6 +185,23 @@ export class Networks {
     return this.#needs.locks.exclusive(id, () => this.#removeInTurn(id));
   }
 
+  /** Another number after each request to make a network; 0 where there was none since the start. */
+  lastRequest(id: string): number {
+    return this.#requested.get(id) ?? 0;
+  }
+
+  /**
+   * As `delete`, if it is still meant when all that came before has been answered.
+   * @returns whether it was
+   */
+  deleteIf(id: string, isMeant: () => boolean): Promise<boolean> {
+    return this.#needs.locks.exclusive(id, async () => {
+      if (!isMeant()) return false;
+      await this.#removeInTurn(id);
+      return true;
+    });
+  }
+
   #removeInTurn(id: string): Promise<void> {
     const { locks, state } = this.#needs;
     const remove = (): Promise<void> => this.#removeIfKnown(id);
@@ -168,6 +215,11 @@ export class Networks {
     const network = state.network(id);
     if (network === undefined) state.removing.delete(id);
     else await during(`delete network ${id}`, () => this.#remove(network));
+    this.#forgetRequests(id);
+  }
+
+  #forgetRequests(id: string): void {
+    if (this.#needs.state.network(id) === undefined) this.#requested.delete(id);
   }
 
   async #remove(network: Network): Promise<void> {

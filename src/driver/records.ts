@@ -11,7 +11,9 @@ export type RecordKind =
   | "place"
   | "vtep"
   | "cluster"
-  | "table";
+  | "table"
+  | "allocation"
+  | "node";
 
 /** One change of a commit. */
 export type RecordChange =

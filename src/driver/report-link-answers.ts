@@ -68,9 +68,25 @@ export interface SubnetAnswer {
   readonly gateway: string | null;
 }
 
+/** A network of the swarm that this manager was asked for in vain: no node has it. */
+export interface FailedNetworkAnswer {
+  /** Full ID. */
+  readonly id: string;
+  /** null for a mode that there is not. */
+  readonly mode: Network["mode"] | null;
+  /** "10.5.0.0/24" */
+  readonly subnets: readonly string[];
+  /** Why, and what to do. */
+  readonly error: string;
+  /** Since when it fails so: ISO 8601. */
+  readonly since: string;
+}
+
 /** GET /v1/networks */
 export interface NetworksAnswer {
   readonly networks: readonly NetworkAnswer[];
+  /** Of the swarm's, on its managers. */
+  readonly failed: readonly FailedNetworkAnswer[];
 }
 
 /**

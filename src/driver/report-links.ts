@@ -2,7 +2,7 @@ import { TsnetError } from "../errors.ts";
 import { namespaceName } from "../net/names.ts";
 import type { Network } from "../plan/network.ts";
 import { reportEndpoint, type SandboxLinks } from "./report-endpoints.ts";
-import type { EndpointAnswer, NetworkAnswer, Place } from "./report-link-answers.ts";
+import type { EndpointAnswer, FailedNetworkAnswer, NetworkAnswer, Place } from "./report-link-answers.ts";
 import { type HostLinks, placeOf, reportNetwork } from "./report-networks.ts";
 import type { State } from "./state.ts";
 import { Turn } from "./turn.ts";
@@ -11,6 +11,8 @@ export interface LinkReportNeeds {
   readonly state: Pick<State, "endpoint" | "endpoints" | "endpointsOf" | "network" | "networks" | "removing">;
   /** All links of the host, and those that are ours in the network namespaces of these paths. */
   readonly observeLinks: (sandboxes: readonly string[]) => Promise<{ links: HostLinks; sandboxes: SandboxLinks }>;
+  /** The swarm's networks that this manager was asked for in vain. */
+  readonly failedNetworks: () => readonly FailedNetworkAnswer[];
   /** Where a network namespace of ours is pinned. */
   readonly namespacePath: (name: string) => string;
 }
@@ -21,6 +23,11 @@ export class LinkReport {
 
   constructor(needs: LinkReportNeeds) {
     this.#needs = needs;
+  }
+
+  /** Those of the swarm that no node has, since they could not be allocated here. */
+  failedNetworks(): readonly FailedNetworkAnswer[] {
+    return this.#needs.failedNetworks();
   }
 
   /** All networks. @throws TsnetError "kernel" */

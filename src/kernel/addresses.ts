@@ -8,6 +8,7 @@ import type {
   RemoveRoute,
 } from "../plan/op.ts";
 import { encodeMac } from "./link-attributes.ts";
+import { route } from "./netlink/constants.ts";
 import type { Rtnetlink } from "./netlink/rtnetlink.ts";
 import { ignoring, type OwnLinks } from "./own-links.ts";
 
@@ -20,8 +21,9 @@ export class Addresses {
     this.#rtnetlink = own.rtnetlink;
   }
 
-  ensureAddress({ link, address }: EnsureAddress): void {
-    ignoring(["EEXIST"], () => this.#rtnetlink.replaceAddress(this.#own.existing(link).index, address));
+  ensureAddress({ link, address, scope }: EnsureAddress): void {
+    const options = scope === "host" ? { scope: route.scopeHost } : {};
+    ignoring(["EEXIST"], () => this.#rtnetlink.replaceAddress(this.#own.existing(link).index, address, options));
   }
 
   removeAddress({ link, address }: RemoveAddress): void {

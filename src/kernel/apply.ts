@@ -56,7 +56,8 @@ type Executors = {
   };
 };
 
-const isRemoval = ({ op }: InnerOp): boolean => op === "remove-links" || op === "remove-places";
+const removals: readonly InnerOp["op"][] = ["remove-links", "remove-places", "remove-address", "remove-route"];
+const isRemoval = ({ op }: InnerOp): boolean => removals.includes(op);
 
 const byName = (op: { readonly name: string }): string => op.name;
 const byAddress = (op: { readonly link: string; readonly address: string }): string => `${op.link} ${op.address}`;
@@ -118,6 +119,11 @@ const executors: Executors = {
   "forget-flows": {
     run: ({ conntrack }, op) => conntrack.forgetFlows(op),
     object: ({ protocol, hostPorts, addresses }) => `${protocol} ${hostPorts.join(" ")} of ${addresses.join(" ")}`,
+  },
+  "forget-virtual-flows": {
+    run: ({ namespaces }, op) =>
+      namespaces.has(op.namespace) ? namespaces.open(op.namespace).forgetVirtualFlows(op) : undefined,
+    object: ({ namespace, virtual }) => `${namespace} ${virtual.map(({ vip }) => vip).join(" ")}`,
   },
   "insert-forward-rule": { run: ({ forward }, op) => forward.insertForwardRule(op), object: byProgram },
   "remove-forward-rule": { run: ({ forward }, op) => forward.removeForwardRule(op), object: byProgram },

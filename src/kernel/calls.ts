@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import type { NameAnswer, NameQuestions } from "../plan/name-questions.ts";
 import type { TableName } from "../plan/nft-script.ts";
 import type {
   Observed,
@@ -10,7 +11,7 @@ import type {
   ObservedPath,
   ObservedRoutes,
 } from "../plan/observed.ts";
-import type { Op } from "../plan/op.ts";
+import type { Op, SetSysctl } from "../plan/op.ts";
 import type { PathAnswer, PathProbes } from "../plan/path-probe.ts";
 import { Addresses } from "./addresses.ts";
 import { apply, type Targets } from "./apply.ts";
@@ -18,6 +19,7 @@ import type { KernelChange } from "./change.ts";
 import { Conntrack } from "./conntrack.ts";
 import { DirectRoutes } from "./direct/direct-routes.ts";
 import type { WayProbe, WayProber } from "./direct/way-prober.ts";
+import type { NameClient } from "./dns/name-client.ts";
 import { LinkEvents } from "./events.ts";
 import * as forward from "./forward.ts";
 import { isVniFree, type VniQuestion } from "./free-vni.ts";
@@ -31,7 +33,7 @@ import { Nft } from "./nft.ts";
 import { NftEvents } from "./nft-events.ts";
 import { NftTable } from "./nft-table.ts";
 import { observe, observeEphemeralPorts, observeReservedPorts, observeSandboxes } from "./observe.ts";
-import { observeNamespace, observePath, repairDirectTable, repairEntries } from "./observe-overlay.ts";
+import * as overlay from "./observe-overlay.ts";
 import { OverlayLinks } from "./overlay-links.ts";
 import { OwnLinks } from "./own-links.ts";
 import { Poller } from "./ports/poller.ts";
@@ -69,6 +71,7 @@ export class KernelCalls {
   /** As well, for a host without overlay networks. */
   #prober: Promise<PathProber> | undefined;
   #wayProber: Promise<WayProber> | undefined;
+  #nameClient: Promise<NameClient> | undefined;
   readonly #linkEvents = new LinkEvents(this.#rtnetlink);
   readonly #hold: Hold;
   readonly #watcher: Watcher;
@@ -165,7 +168,7 @@ export class KernelCalls {
   }
 
   observePath(address: string): ObservedPath | undefined {
-    return observePath(this.#rtnetlink, address);
+    return overlay.observePath(this.#rtnetlink, address);
   }
 
   isVniFree(question: VniQuestion): boolean {
@@ -177,15 +180,23 @@ export class KernelCalls {
   }
 
   observeNamespace(name: string): ObservedNamespace | null {
-    return observeNamespace(this.#namespaces, name);
+    return overlay.observeNamespace(this.#namespaces, name);
   }
 
   repairEntries(name: string, isComplete: boolean): Promise<readonly string[]> {
-    return repairEntries(this.#namespaces, name, isComplete);
+    return overlay.repairEntries(this.#namespaces, name, isComplete);
+  }
+
+  observeSysctls(name: string, keys: readonly SetSysctl["key"][]): readonly (string | null)[] {
+    return overlay.observeSysctls(this.#namespaces, name, keys);
+  }
+
+  repairTable(name: string): readonly string[] {
+    return overlay.repairVipTable(this.#namespaces, name);
   }
 
   repairDirect(names: readonly string[], isComplete: boolean, hasAllRoutes = isComplete): string[] {
-    const inside = names.flatMap((name) => repairDirectTable(this.#namespaces, name, isComplete));
+    const inside = names.flatMap((name) => overlay.repairDirectTable(this.#namespaces, name, isComplete));
     return [...inside, ...this.#direct.repair(hasAllRoutes)];
   }
 
@@ -207,6 +218,11 @@ export class KernelCalls {
     return (await this.#prober).probe(probes, namespace === null ? null : this.#namespaces.pathOf(namespace));
   }
 
+  async askNames(questions: NameQuestions): Promise<NameAnswer[]> {
+    this.#nameClient ??= import("./dns/name-client.ts").then(({ NameClient }) => new NameClient(this.#poller));
+    return (await this.#nameClient).ask(questions);
+  }
+
   async probeWays(probe: WayProbe): Promise<string[]> {
     this.#wayProber ??= import("./direct/way-prober.ts").then(({ WayProber }) => new WayProber(this.#poller));
     return (await this.#wayProber).probe(probe, this.#namespaces.pathOf(probe.namespace));
@@ -215,6 +231,7 @@ export class KernelCalls {
   /** Ends calls that wait for others. */
   stop(): void {
     void this.#wayProber?.then((prober) => prober.stop());
+    void this.#nameClient?.then((client) => client.stop());
     void this.#prober?.then((prober) => prober.stop());
     void this.#segments?.then((segments) => segments.stop());
   }
@@ -227,7 +244,7 @@ export class KernelCalls {
     this.#hold.close();
     this.#nft.close();
     this.#table.close();
-    this.#conntrack.close();
+    await this.#conntrack.close();
     this.#direct.close();
     this.#rtnetlink.close();
   }

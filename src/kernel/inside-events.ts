@@ -1,4 +1,7 @@
-/** What changes in a network namespace of ours, as the kernel tells it: links, ports of the bridge, forwarding entries, neighbors. */
+/**
+ * What changes in a network namespace of ours, as the kernel tells it: links, ports of the bridge, forwarding entries, neighbors, and
+ * what virtual IPs need.
+ */
 import { hasErrno } from "../errors.ts";
 import { withoutLearned } from "./learned-filter.ts";
 import { attachFilter } from "./libc-sockets.ts";
@@ -15,6 +18,8 @@ export interface Judge {
   judge(message: Message, isNew: boolean, verdicts: Map<string, boolean>): void;
   /** Whether the link with this index is as we have left it. */
   isAsLeft(link: number): boolean;
+  /** Whether somebody has taken something away that virtual IPs need: vip-events.ts. */
+  isVipLoss(message: Message): boolean;
 }
 
 /**
@@ -31,7 +36,8 @@ export class InsideEvents {
     this.#judge = judge;
     try {
       setReceiveBuffer(this.fd, queueBytes);
-      for (const group of [rtnlgrp.link, rtnlgrp.neighbor]) this.#socket.join(group);
+      const { link, neighbor, ipv4IfAddr, ipv4Route, ipv4Netconf } = rtnlgrp;
+      for (const group of [link, neighbor, ipv4IfAddr, ipv4Route, ipv4Netconf]) this.#socket.join(group);
     } catch (error) {
       this.close();
       throw error;
@@ -55,7 +61,12 @@ export class InsideEvents {
     let lost = false;
     for (let messages = this.#receive(); messages; messages = this.#receive()) {
       if (messages === "lost") lost = true;
-      else for (const message of messages) this.#take(message, verdicts, links);
+      else {
+        for (const message of messages) {
+          this.#take(message, verdicts, links);
+          lost ||= this.#judge.isVipLoss(message);
+        }
+      }
     }
     // each is asked, so that one that is gone is forgotten
     const changed = [...links].filter((link) => !this.#judge.isAsLeft(link));

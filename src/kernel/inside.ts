@@ -1,16 +1,21 @@
-import type { InnerOp } from "../plan/op.ts";
+import { TsnetError } from "../errors.ts";
+import type { ForgetVirtualFlows, InnerOp, SetBridgeFilter, SetHairpin } from "../plan/op.ts";
 import { Addresses } from "./addresses.ts";
+import { hasBridgeFilter } from "./bridge-filter.ts";
 import { DirectTable } from "./direct/direct-table.ts";
 import { Entries } from "./entries.ts";
 import { setTxChecksum } from "./ethtool.ts";
 import { InsideEvents } from "./inside-events.ts";
 import { LeftLinks } from "./left-links.ts";
 import { close, open } from "./libc.ts";
+import { filterIpv4Of, hairpinOf } from "./link-attributes.ts";
 import { Links } from "./links.ts";
 import { inNamespace } from "./netlink/in-namespace.ts";
 import { Rtnetlink } from "./netlink/rtnetlink.ts";
 import { ignoring, OwnLinks, removalGroup, unfinishedGroup } from "./own-links.ts";
 import { setSysctl } from "./sysctl.ts";
+import { isVipLoss } from "./vip-events.ts";
+import { VipNamespace } from "./vip-namespace.ts";
 
 /** O_RDONLY | O_CLOEXEC of the C library's fcntl.h. */
 const readOnly = 0x80000;
@@ -29,11 +34,16 @@ export class Inside {
   readonly #addresses: Addresses;
   readonly #entries: Entries;
   readonly #direct: DirectTable;
+  readonly #vips: VipNamespace;
   /** What closes what is open. */
   readonly #closers: (() => void)[] = [];
 
-  /** Removes what a crash has left half made, or half removed. @param path the namespace's file */
-  constructor(path: string) {
+  /**
+   * Removes what a crash has left half made, or half removed.
+   * @param path the namespace's file
+   * @param onEvents is told of a descriptor that is readable when there are events besides `events`
+   */
+  constructor(path: string, onEvents: (fd: number) => void = () => {}) {
     this.fd = open(path, readOnly);
     this.path = `/proc/self/fd/${this.fd}`;
     this.#closers.push(() => close(this.fd));
@@ -47,8 +57,12 @@ export class Inside {
       this.#entries = entries;
       this.#direct = new DirectTable(this.path);
       this.#closers.push(() => this.#direct.close());
+      const vips = new VipNamespace(this.path, onEvents);
+      this.#vips = vips;
+      this.#closers.push(() => vips.close());
       this.events = new InsideEvents(this.path, {
         judge: (message, isNew, verdicts) => entries.judge(message, isNew, verdicts),
+        isVipLoss: (message) => vips.isUsed && isVipLoss(message, this.rtnetlink),
         isAsLeft: (index) => this.#left.isAsLeft(index, this.rtnetlink.getPort({ index })),
       });
       this.#closers.push(() => this.events.close());
@@ -72,7 +86,9 @@ export class Inside {
       this.noteLink(op.name);
     },
     "ensure-address": (op) => this.#addresses.ensureAddress(op),
+    "remove-address": (op) => this.#addresses.removeAddress(op),
     "ensure-route": (op) => this.#addresses.ensureRoute(op),
+    "remove-route": (op) => this.#addresses.removeRoute(op),
     "set-tx-checksum": ({ name, on }) => setTxChecksum(this.path, name, on),
     "remove-links": (op) => {
       for (const link of op.links) {
@@ -86,7 +102,26 @@ export class Inside {
     "remove-places": (op) => this.#entries.remove(op),
     "set-flood-list": (op) => this.#entries.flood(op),
     "change-direct": (op) => this.#direct.change(op),
+    "set-table": (op) => this.#vips.setTable(op),
+    "set-hairpin": (op) => this.#setHairpin(op),
+    "set-bridge-filter": (op) => this.#setBridgeFilter(op),
   };
+
+  #setHairpin({ name, on }: SetHairpin): void {
+    const link = this.rtnetlink.getLink({ name });
+    if (link === undefined || link.master === 0) return;
+    ignoring(["ENODEV"], () => this.rtnetlink.changeLink({ index: link.index }, { attributes: [hairpinOf(on)] }));
+    this.noteLink(name);
+  }
+
+  #setBridgeFilter({ name, on }: SetBridgeFilter): void {
+    if (on && !hasBridgeFilter()) {
+      const what = "virtual IPs of services need the kernel module br_netfilter";
+      throw new TsnetError("kernel", `${what}, which is not loaded: modprobe br_netfilter`, { errno: "EOPNOTSUPP" });
+    }
+    this.rtnetlink.changeLink({ index: this.own.existing(name).index }, { attributes: [filterIpv4Of(on)] });
+    this.noteLink(name);
+  }
 
   /** The link is as it should be now: what somebody changes in it is told of. */
   noteLink(name: string): void {
@@ -110,6 +145,21 @@ export class Inside {
   /** The same of the table of what goes the short way. */
   repairDirect(isComplete: boolean): readonly string[] {
     return this.#direct.repair(isComplete);
+  }
+
+  /** The same of the table of virtual IPs. */
+  repairTable(): readonly string[] {
+    return this.#vips.repair();
+  }
+
+  forgetVirtualFlows(op: ForgetVirtualFlows): Promise<void> {
+    return this.#vips.forgetFlows(op);
+  }
+
+  /** Reads the events that are queued; does not block. @returns whether something is not as it should be, or events were lost */
+  readEvents(): boolean {
+    const isTableChanged = this.#vips.readEvents();
+    return this.events.read() || isTableChanged;
   }
 
   /** Deletes what was taken out of use. */

@@ -1,4 +1,5 @@
 import { TsnetError } from "../errors.ts";
+import type { NameAnswer, NameQuestions } from "../plan/name-questions.ts";
 import type { TableName } from "../plan/nft-script.ts";
 import type {
   Observed,
@@ -11,7 +12,7 @@ import type {
   ObservedPath,
   ObservedRoutes,
 } from "../plan/observed.ts";
-import type { Op } from "../plan/op.ts";
+import type { Op, SetSysctl } from "../plan/op.ts";
 import type { PathAnswer, PathProbes } from "../plan/path-probe.ts";
 import type { KernelCalls, KernelSettings } from "./calls.ts";
 import type { KernelChange } from "./change.ts";
@@ -89,6 +90,10 @@ export class KernelClient {
     return this.#kernel.call("observeLink", name);
   }
 
+  askNames(questions: NameQuestions): Promise<readonly NameAnswer[]> {
+    return this.#kernel.call("askNames", questions);
+  }
+
   observePath(address: string): Promise<ObservedPath | undefined> {
     return this.#kernel.call("observePath", address);
   }
@@ -107,6 +112,14 @@ export class KernelClient {
 
   repairEntries(name: string, isComplete: boolean): Promise<readonly string[]> {
     return this.#kernel.call("repairEntries", name, isComplete);
+  }
+
+  observeSysctls(name: string, keys: readonly SetSysctl["key"][]): Promise<readonly (string | null)[]> {
+    return this.#kernel.call("observeSysctls", name, keys);
+  }
+
+  repairTable(name: string): Promise<readonly string[]> {
+    return this.#kernel.call("repairTable", name);
   }
 
   repairDirect(names: readonly string[], isComplete: boolean, hasAllRoutes?: boolean): Promise<readonly string[]> {

@@ -35,10 +35,19 @@ export const aliasOf = (alias: string): Attribute[] => [
 /** A link that makes no IPv6 address for itself. */
 export const quiet: Attribute = [ifla.afSpec, [[addressFamily.inet6, [[iflaInet6.addrGenMode, u8(iflaInet6.none)]]]]];
 
-/** IFLA_LINKINFO of a bridge. */
-export const bridgeOf = (nfCall: boolean, withoutVlans = false): Attribute => [
+/** IFLA_LINKINFO of a bridge. @param nfCall null leaves it alone */
+export const bridgeOf = (nfCall: boolean | null, withoutVlans = false): Attribute => [
   ifla.linkInfo,
-  [kindOf("bridge"), [iflaInfo.data, [...nfCallOf(nfCall), ...(withoutVlans ? [noDefaultPvid] : [])]]],
+  [
+    kindOf("bridge"),
+    [iflaInfo.data, [...(nfCall === null ? [] : nfCallOf(nfCall)), ...(withoutVlans ? [noDefaultPvid] : [])]],
+  ],
+];
+
+/** IFLA_LINKINFO of a bridge: whether it shows bridged packets of IPv4 to tables. */
+export const filterIpv4Of = (on: boolean): Attribute => [
+  ifla.linkInfo,
+  [kindOf("bridge"), [iflaInfo.data, [[iflaBr.nfCallIptables, u8(on ? 1 : 0)]]]],
 ];
 
 const noDefaultPvid: Attribute = [iflaBr.vlanDefaultPvid, u16(0)];

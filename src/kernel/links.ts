@@ -1,16 +1,13 @@
 /** Bridges and their ports: idempotent effects on one network namespace. */
-import { existsSync } from "node:fs";
 import { TsnetError } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
 import type { EnsureBridge, EnsurePort, EnsureVeth, RemoveLinks } from "../plan/op.ts";
+import { hasBridgeFilter } from "./bridge-filter.ts";
 import { aliasOf, bridgeOf, encodeMac, hairpinOf, mtuOf, pairOf } from "./link-attributes.ts";
 import { type Attribute, u32 } from "./netlink/codec.ts";
 import { ifla } from "./netlink/constants.ts";
 import type { Rtnetlink } from "./netlink/rtnetlink.ts";
 import { aliasPrefix, conflict, isOurs, type OwnLinks, unfinished } from "./own-links.ts";
-
-/** There while br_netfilter is loaded: net/bridge/br_netfilter_hooks.c. */
-const bridgeNetfilter = "/proc/sys/net/bridge";
 
 export class Links {
   readonly #own: OwnLinks;
@@ -24,7 +21,7 @@ export class Links {
   }
 
   ensureBridge(op: EnsureBridge): void {
-    if (op.nfCall && !existsSync(bridgeNetfilter)) {
+    if (op.nfCall && !hasBridgeFilter()) {
       const what = "containers can be kept apart (enable_icc=false) only with the kernel module br_netfilter";
       throw new TsnetError("kernel", `${what}, which is not loaded: modprobe br_netfilter`);
     }
@@ -43,8 +40,9 @@ export class Links {
     }
     const found = this.#own.existing(op.name);
     if (found.kind !== "bridge" || !isOurs(found, alias)) throw conflict(found, `is not tsnet's ${alias}`);
-    const isSame = found.mac === op.mac && found.nfCall === op.nfCall && found.up && found.alias === alias;
-    if (isSame && (op.mtuBytes === null || found.mtuBytes === op.mtuBytes)) return;
+    const isSame = found.mac === op.mac && found.up && found.alias === alias;
+    const isFiltered = op.nfCall === null || found.nfCall === op.nfCall;
+    if (isSame && isFiltered && (op.mtuBytes === null || found.mtuBytes === op.mtuBytes)) return;
     this.#rtnetlink.changeLink({ index: found.index }, { up: true, attributes: [...attributes, ...finish] });
   }
 

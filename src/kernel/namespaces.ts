@@ -8,18 +8,15 @@ import { TsnetError } from "../errors.ts";
 import type { KernelChange } from "./change.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
 import { Inside } from "./inside.ts";
-import { close, open, setNetworkNamespace, unshareNetwork } from "./libc.ts";
+import { close } from "./libc.ts";
 import { Epoll, epollEvents } from "./libc-sockets.ts";
 import { bindMount, detachMount, shareDirectory } from "./mounts.ts";
-import { inNamespace } from "./netlink/in-namespace.ts";
+import { inNamespace, inNewNamespace } from "./netlink/in-namespace.ts";
 import { ignoring } from "./own-links.ts";
 import { setSysctl } from "./sysctl.ts";
 
 /** NSFS_MAGIC of include/uapi/linux/magic.h: the file system of namespaces. */
 const nsfsMagic = 0x6e736673;
-
-/** O_RDONLY | O_CLOEXEC of the C library's fcntl.h. */
-const readOnly = 0x80000;
 
 /** Those that are ours: net/names.ts. */
 const ownName = /^tsnet-[0-9a-z]{11}$/;
@@ -36,8 +33,8 @@ const sysctls: readonly (readonly [key: readonly string[], value: string])[] = [
 /** A namespace that something was done in. */
 interface Opened {
   readonly inside: Inside;
-  /** Of its events, among those that are waited for. */
-  readonly id: number;
+  /** Its events, among those that are waited for. */
+  readonly watched: readonly { readonly fd: number; readonly id: number }[];
 }
 
 export class Namespaces {
@@ -77,9 +74,12 @@ export class Namespaces {
     if (opened) return opened;
     const path = this.pathOf(name);
     if (!isNamespace(path)) throw new TsnetError("not-found", `${path} is no network namespace`, { errno: "ENOENT" });
-    const made = new Inside(path);
+    const watched: { fd: number; id: number }[] = [];
+    const watch = (fd: number): void => void watched.push({ fd, id: this.#ready.add(fd, epollEvents.in, name) });
+    const made = new Inside(path, watch);
     try {
-      this.#opened.set(name, { inside: made, id: this.#ready.add(made.events.fd, epollEvents.in, name) });
+      watch(made.events.fd);
+      this.#opened.set(name, { inside: made, watched });
     } catch (error) {
       made.close();
       throw error;
@@ -137,7 +137,7 @@ export class Namespaces {
     for (const id of this.#ready.ready()) {
       const name = this.#ready.get(id);
       if (name === null) for (const lost of this.#unpinned()) changed.add(lost);
-      else if (name !== undefined && this.#opened.get(name)?.inside.events.read()) changed.add(name);
+      else if (name !== undefined && this.#opened.get(name)?.inside.readEvents()) changed.add(name);
     }
     return [...changed].map((name) => ({ what: "namespace", name }));
   }
@@ -166,7 +166,7 @@ export class Namespaces {
     const opened = this.#opened.get(name);
     if (opened === undefined) return;
     this.#opened.delete(name);
-    this.#ready.remove(opened.inside.events.fd, opened.id);
+    for (const { fd, id } of opened.watched) this.#ready.remove(fd, id);
     opened.inside.close();
   }
 
@@ -207,20 +207,5 @@ function removeFile(path: string): void {
     unlinkSync(path);
   } catch (error) {
     if (!["ENOENT", "EBUSY"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-  }
-}
-
-/** Runs `work` with this thread in a network namespace that is new. */
-function inNewNamespace(work: () => void): void {
-  const own = open("/proc/thread-self/ns/net", readOnly);
-  try {
-    unshareNetwork();
-    try {
-      work();
-    } finally {
-      setNetworkNamespace(own);
-    }
-  } finally {
-    close(own);
   }
 }

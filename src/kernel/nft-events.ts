@@ -46,7 +46,7 @@ const watchedChains = new Set([
 
 /** What changed since the last read, and not by us. */
 export interface NftChanges {
-  /** Our tables inet tsnet and arp tsnet. */
+  /** Our tables inet tsnet and arp tsnet; in a namespace of ours, ip tsnet-vip. */
   readonly firewall: boolean;
   /**
    * iptables-nft's table filter, or its chains FORWARD, DOCKER-USER and those that name Docker's bridges, IPv4 or IPv6; Docker's
@@ -63,7 +63,7 @@ export class NftEvents {
   readonly #ignored = new Set<number>();
   readonly #buffer = new Uint8Array(datagramBytes);
 
-  /** @throws TsnetError "kernel" */
+  /** Of this thread's network namespace. @throws TsnetError "kernel" */
   constructor() {
     this.fd = socket(addressFamily.netlink, rawSocket, netlinkNetfilter);
     try {
@@ -111,7 +111,10 @@ export class NftEvents {
       if (this.#ignored.has(one.sender)) continue;
       if (one.family === family.inet || one.family === family.arp)
         firewall ||= nameIn(one.attributes, attribute.table) === "tsnet";
-      else if (one.family === family.ipv4 || one.family === family.ipv6) forward ||= concernsForward(one);
+      else if (one.family === family.ipv4 || one.family === family.ipv6) {
+        forward ||= concernsForward(one);
+        firewall ||= one.family === family.ipv4 && nameIn(one.attributes, attribute.table) === "tsnet-vip";
+      }
     }
     return { ...changes, firewall, forward };
   }

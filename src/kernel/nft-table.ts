@@ -20,6 +20,7 @@ const keys: Readonly<Record<TableName, TableKey>> = {
   "inet tsnet": { family: nfproto.inet, name: "tsnet" },
   "arp tsnet": { family: nfproto.arp, name: "tsnet" },
   "bridge tsnet": { family: nfproto.bridge, name: "tsnet" },
+  "ip tsnet-vip": { family: nfproto.ipv4, name: "tsnet-vip" },
 };
 
 /** How often a set is read before what others change meanwhile is taken for no concern of ours. */

@@ -38,7 +38,7 @@ const protocols: Readonly<Record<number, string>> = {
 /** NFPROTO_… as nft reads and writes them without the flag for numbers. */
 const families: Readonly<Record<number, string>> = { 2: "ipv4", 10: "ipv6" };
 
-/** nf_proto, ipv4_addr, ipv6_addr, ether_addr, inet_proto, inet_service, ifname. */
+/** nf_proto, ipv4_addr, ipv6_addr, ether_addr, inet_proto, inet_service, mark, ifname. A mark is in the host's byte order. */
 const dataTypes: Readonly<Record<number, DataType>> = {
   2: { bytes: 1, several: "never", format: (bytes, at) => nameOf(families, bytes.readUInt8(at)) },
   7: { bytes: 4, several: "prefix", format: formatIpv4 },
@@ -46,6 +46,7 @@ const dataTypes: Readonly<Record<number, DataType>> = {
   9: { bytes: 6, several: "never", format: (bytes, at) => formatMac(bytes.subarray(at, at + 6)) },
   12: { bytes: 1, several: "never", format: (bytes, at) => nameOf(protocols, bytes.readUInt8(at)) },
   13: { bytes: 2, several: "range", format: (bytes, at) => String(bytes.readUInt16BE(at)) },
+  19: { bytes: 4, several: "never", format: (bytes, at) => String(bytes.readUInt32LE(at)) },
   41: { bytes: 16, several: "never", format: formatName },
 };
 

@@ -3,6 +3,7 @@ import { observeForwardAndUsers } from "./forward.ts";
 import { Rtnetlink } from "./netlink/rtnetlink.ts";
 import { NftTable } from "./nft-table.ts";
 import { observeSandboxLinks } from "./sandbox-links.ts";
+import { countTranslated } from "./translated-flows.ts";
 
 /** So many elements are handed over at a time: the main thread takes them in within a millisecond. */
 const partSize = 500;
@@ -48,6 +49,15 @@ export class ObserverCalls {
       return links === null ? [] : [[path, links] as const];
     });
     this.#parts = partsOfSet<readonly ObservedLink[]>("sandboxes", found);
+  }
+
+  /** Counts the translated flows in these network namespaces, by path; those that are none are left out. They follow. */
+  readTranslated(paths: readonly string[]): void {
+    const found = paths.flatMap((path) => {
+      const counts = countTranslated(path);
+      return counts === null ? [] : [[path, counts] as const];
+    });
+    this.#parts = partsOf<number>(Object.fromEntries(found));
   }
 
   /** The next part of what was read; undefined at the end. */

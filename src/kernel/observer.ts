@@ -68,6 +68,18 @@ export class Observer {
     });
   }
 
+  /**
+   * How many open flows of IPv4 were translated, by path of these network namespaces, and by "FROM TO": a service's
+   * virtual IP, and a task's address. A path that is none is left out.
+   * @throws TsnetError "kernel"
+   */
+  observeTranslated(paths: readonly string[]): Promise<Sets<number>> {
+    return this.#ask(async (thread) => {
+      await thread.call("readTranslated", paths);
+      return await collect<number>(thread);
+    });
+  }
+
   #ask<T>(work: (thread: Thread<ObserverCalls>) => Promise<T>): Promise<T> {
     const result = this.#last.then(() => withThread(work));
     this.#last = result.catch(() => {});

@@ -7,6 +7,9 @@ import { aliasPrefix } from "./own-links.ts";
 /** What a path that is no network namespace gives, or none any more: what is left of one after its unmount is an ordinary file. */
 const noNamespace = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP", "EINVAL"];
 
+/** Whether what failed is that a path is no network namespace. */
+export const isNoNamespace = (error: unknown): boolean => noNamespace.some((errno) => hasErrno(error, errno));
+
 /** The links of ours in the network namespace with this file; null if it is none. @throws TsnetError "kernel" */
 export const observeSandboxLinks = (path: string): ObservedLink[] | null =>
   withSandbox(path, (inside) => inside.listLinks().filter(({ alias }) => alias.startsWith(aliasPrefix)));
@@ -17,7 +20,7 @@ export function withSandbox<T>(path: string, work: (inside: Rtnetlink) => T): T 
   try {
     inside = new Rtnetlink(path);
   } catch (error) {
-    if (noNamespace.some((errno) => hasErrno(error, errno))) return null;
+    if (isNoNamespace(error)) return null;
     throw error;
   }
   try {

@@ -23,7 +23,7 @@ import { type Endpoint, type GatewayNetwork, hasGateway, type OverlayNetwork } f
 import type { NftTable } from "./nft-script.ts";
 import type { Elements, ObservedLink, ObservedPath } from "./observed.ts";
 import type { DirectRoute } from "./op.ts";
-import type { RemoteEndpoint } from "./overlay-places.ts";
+import type { PlacedEndpoint } from "./overlay-places.ts";
 
 /** Number of the routing table: "tsn". RTPROT_… of its routes and rules: "t", which no other program has (rtnetlink.h). */
 export const directRoutingTable = 0x74736e;
@@ -84,7 +84,7 @@ export interface DirectEndpoint {
  * @param isProven whether packets of a family get through: if not, there are routes alone, by which that can be tried
  */
 export function planDirectEndpoint(
-  { mac, ips, vtep }: RemoteEndpoint,
+  { mac, ips, vtep }: PlacedEndpoint,
   way: Way,
   isProven: (family: 4 | 6) => boolean,
 ): DirectEndpoint {

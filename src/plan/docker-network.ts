@@ -11,6 +11,8 @@ export interface DockerNetwork {
   /** `--ipam-opt`. */
   readonly ipamOptions: Readonly<Record<string, string>>;
   readonly subnets: readonly DockerSubnet[];
+  /** The option tsnet.vni of a network of tsnet's: of one of a swarm, what all its nodes are told. */
+  readonly vni?: string;
 }
 
 export interface DockerSubnet {

@@ -11,7 +11,7 @@ import type { RemoteEndpoint } from "./overlay-places.ts";
 export function leftOutBy(network: OverlayNetwork, local: string): (remote: RemoteEndpoint) => string {
   const gateways = new Set(gatewayAddresses(network).map((address) => parseHostAddress(address).ip.text));
   return ({ mac, ips, vtep }) => {
-    if (!isSameFamily(vtep, local)) {
+    if (vtep !== null && !isSameFamily(vtep, local)) {
       const what = `the tunnel address ${vtep} of its host is of another family than ${local}, this host's`;
       return `${what}: set TSNET_ADVERTISE_ADDRESS on one of them`;
     }

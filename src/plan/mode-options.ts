@@ -12,7 +12,7 @@ const keysOf: Readonly<Record<Network["mode"], readonly string[]>> = {
   ipvlan: ipvlanKeys,
   overlay: overlayKeys,
 };
-const modes = Object.keys(keysOf) as Network["mode"][];
+export const modes = Object.keys(keysOf) as Network["mode"][];
 
 /**
  * The mode that `-o mode=` says; without, bridge.
@@ -27,6 +27,12 @@ export function modeOf(given: Readonly<Record<string, string>>): Network["mode"]
   for (const [key, value] of Object.entries(given)) refuseOfOther(mode, key, value);
   return mode;
 }
+
+/** The options with a mode that is as good as given where none is. */
+export const withMode = (
+  given: Readonly<Record<string, string>>,
+  fallback: Network["mode"],
+): Readonly<Record<string, string>> => (Object.hasOwn(given, "mode") ? given : { ...given, mode: fallback });
 
 function refuseOfOther(mode: Network["mode"], key: string, value: string): void {
   if (keysOf[mode].includes(key)) return;

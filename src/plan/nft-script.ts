@@ -2,8 +2,8 @@
 import { bySet, diffElements, type Element } from "./elements.ts";
 import type { Elements, ObservedFirewall } from "./observed.ts";
 
-/** The tables that tsnet keeps: family and name. The last is in namespaces of ours. */
-export type TableName = "inet tsnet" | "arp tsnet" | "bridge tsnet";
+/** The tables that tsnet keeps: family and name. The last two are in namespaces of ours. */
+export type TableName = "inet tsnet" | "arp tsnet" | "bridge tsnet" | "ip tsnet-vip";
 
 /** A table without its elements. */
 export interface NftTable {

@@ -50,6 +50,8 @@ export interface ObservedPortFlags {
 export interface ObservedPort extends ObservedLink {
   /** null for what is no port of a bridge. */
   readonly flags: ObservedPortFlags | null;
+  /** Only of a bridge: nf_call_iptables. */
+  readonly filtersIpv4?: boolean;
 }
 
 /** An address of the host's namespace: "172.18.0.1/16" on the link with this index. */
@@ -94,6 +96,8 @@ export interface ObservedPath {
 /** What is in a network namespace of ours, without forwarding entries. */
 export interface ObservedNamespace {
   readonly links: readonly ObservedPort[];
+  readonly addresses: readonly ObservedAddress[];
+  readonly routes: readonly ObservedRoute[];
   /** Whether its file is there; without it the namespace ends with this process. */
   readonly isPinned: boolean;
 }

@@ -18,8 +18,8 @@ export interface EnsureBridge {
   readonly mac: string;
   /** null leaves the MTU alone. */
   readonly mtuBytes: number | null;
-  /** Whether bridged packets pass ip, ip6 and inet tables: `bridge` attributes nf_call_iptables, nf_call_ip6tables. */
-  readonly nfCall: boolean;
+  /** Whether bridged packets pass ip, ip6 and inet tables: `bridge` attributes nf_call_iptables, nf_call_ip6tables. null leaves them alone. */
+  readonly nfCall: boolean | null;
   /** Whether forwarding entries are for no VLAN, not for VLAN 1 as well: `vlan_default_pvid 0`. Only said of a bridge that is made. */
   readonly withoutVlans?: true;
 }
@@ -139,6 +139,8 @@ export interface EnsureAddress {
   readonly link: string;
   /** "172.18.0.1/16". */
   readonly address: string;
+  /** "host": nothing that is sent has it as its source. */
+  readonly scope?: "host";
 }
 
 /** Equivalent to: `ip addr del ADDRESS dev LINK`; an address or a link that is gone is success. */
@@ -301,6 +303,30 @@ export interface ChangeDirect {
   readonly add: Elements;
 }
 
+/**
+ * A table in a namespace of ours with exactly these elements, in one transaction; what is in it already stays untouched. Without any
+ * element there is no table. What was asked for is compared with the kernel's by Kernel.repairTable.
+ */
+export interface SetTable {
+  readonly op: "set-table";
+  readonly table: NftTable;
+  readonly elements: Elements;
+}
+
+/** Whether a port sends frames back that came by it. One that is gone is success. Equivalent to: `bridge link set dev NAME hairpin on|off`. */
+export interface SetHairpin {
+  readonly op: "set-hairpin";
+  readonly name: string;
+  readonly on: boolean;
+}
+
+/** Whether a bridge in a namespace of ours shows bridged packets of IPv4 to ip tables. Equivalent to: `ip link set NAME type bridge nf_call_iptables 1|0`. */
+export interface SetBridgeFilter {
+  readonly op: "set-bridge-filter";
+  readonly name: string;
+  readonly on: boolean;
+}
+
 /** A route to an endpoint of another host, in the routing table of plan/direct.ts. */
 export interface DirectRoute {
   /** "10.5.0.9", "fd00:5::9": one address. */
@@ -364,6 +390,22 @@ export interface ForgetFlows {
   readonly addresses: readonly string[];
 }
 
+/** A virtual IP, and the addresses to which flows to it may go on being translated. */
+export interface VirtualTargets {
+  readonly vip: string;
+  readonly targets: readonly string[];
+}
+
+/**
+ * Makes a namespace of ours forget UDP flows to virtual IPs that go elsewhere than to one of their targets, and connections of TCP that
+ * were not answered there: the next packet of each is translated by the rules as they are now. A namespace that is gone is success.
+ */
+export interface ForgetVirtualFlows {
+  readonly op: "forget-virtual-flows";
+  readonly namespace: string;
+  readonly virtual: readonly VirtualTargets[];
+}
+
 /** iptables' two back ends, for both families, by the names of their programs. */
 export type IptablesProgram = "iptables-nft" | "iptables-legacy" | "ip6tables-nft" | "ip6tables-legacy";
 
@@ -388,10 +430,15 @@ export interface RemoveForwardRule {
 export type InnerOp =
   | EnsureBridge
   | EnsureAddress
+  | RemoveAddress
   | EnsureRoute
+  | RemoveRoute
   | RemoveLinks
   | SetSysctl
   | SetTxChecksum
+  | SetHairpin
+  | SetBridgeFilter
+  | SetTable
   | EnsurePlaces
   | RemovePlaces
   | SetFloodList
@@ -425,5 +472,6 @@ export type Op =
   | SetSysctl
   | RunNft
   | ForgetFlows
+  | ForgetVirtualFlows
   | InsertForwardRule
   | RemoveForwardRule;

@@ -22,6 +22,8 @@ import { overheadBytes } from "./overlay.ts";
 /** What the options of an overlay network say; absent means the default. The MTU is that of the way between the hosts. */
 export interface OverlayOptions extends CommonOptions {
   readonly vni?: number;
+  /** UDP port of VXLAN that the other nodes of a swarm have. */
+  readonly port?: number;
   readonly flood?: boolean;
   readonly datapath?: Datapath;
   /** Who leads containers out and publishes ports: tsnet, or Docker, by a second network of its own. */
@@ -32,12 +34,16 @@ export interface OverlayOptions extends CommonOptions {
 }
 
 export const vniKey = "tsnet.vni";
+export const portKey = "tsnet.vxlan_port";
+/** UDP port of VXLAN (IANA), and of a swarm's network whose options name none. */
+export const defaultPort = 4789;
 export const vniListKey = "com.docker.network.driver.overlay.vxlanid_list";
 const mtuKey = "com.docker.network.driver.mtu";
 
 const parsers: OptionTable<OverlayOptions>["parsers"] = {
   [vniKey]: (value) => ({ vni: parseVni(value) }),
   [vniListKey]: (value) => ({ vni: firstVni(value) }),
+  [portKey]: (value) => ({ port: udpPort(value) }),
   "tsnet.flood": (value) => ({ flood: goBoolean(value) }),
   "tsnet.datapath": (value) => ({ datapath: oneOf(datapaths, value) }),
   "tsnet.egress": (value) => ({ egress: oneOf(["native", "engine"], value) }),
@@ -64,6 +70,11 @@ export const parseOverlayOptions = (given: Readonly<Record<string, string>>): Pa
 export function firstVni(value: string): number {
   const [first = 0] = value.split(",").map((text) => parseVni(text.trim()));
   return first;
+}
+
+function udpPort(value: string): number {
+  const port = /^\d{1,5}$/.test(value) ? Number(value) : 0;
+  return port >= 1 && port <= 65535 ? port : fail("expected a UDP port from 1 to 65535");
 }
 
 /** As with Docker's own overlay, the option says what the hosts' network carries; the containers have what VXLAN leaves of it. */

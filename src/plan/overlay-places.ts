@@ -17,9 +17,12 @@ export const localPlace = ({ id, mac, addresses }: Endpoint): Place => ({
 export interface RemoteEndpoint {
   readonly mac: string;
   readonly ips: readonly string[];
-  /** The tunnel address of the host that has it. */
-  readonly vtep: string;
+  /** The tunnel address of the host that has it; null where that is learned from frames. */
+  readonly vtep: string | null;
 }
+
+/** One of which it is known which host has it. */
+export type PlacedEndpoint = RemoteEndpoint & { readonly vtep: string };
 
 export const remotePlace = ({ id }: Pick<OverlayNetwork, "id">, remote: RemoteEndpoint): Place => ({
   ...remote,

@@ -8,7 +8,7 @@ import type { NetworkRequest, PlannedNetwork } from "./network-request.ts";
 import { refuseUnpublished } from "./option-conflicts.ts";
 import { leastMtuBytes } from "./option-values.ts";
 import { innerMtuBytes, overheadBytes, type Underlay } from "./overlay.ts";
-import { firstVni, parseOverlayOptions, vniKey, vniListKey } from "./overlay-options.ts";
+import { defaultPort, firstVni, parseOverlayOptions, portKey, vniKey, vniListKey } from "./overlay-options.ts";
 import { type AskedSubnet, leastMtu6Bytes, planSubnets } from "./subnet-request.ts";
 
 /**
@@ -70,6 +70,20 @@ function refuseTwoVnis(options: Readonly<Record<string, string>>): void {
   const [vni, list] = [options[vniKey], options[vniListKey]];
   if (vni === undefined || list === undefined || firstVni(list) === Number(vni)) return;
   throw new TsnetError("invalid", `${vniKey}=${vni} and ${vniListKey}=${list}: leave one of them out`);
+}
+
+/**
+ * A network of a swarm brings along the port that the manager has which has allocated it: a node with another would reach nobody.
+ * @param own TSNET_VXLAN_PORT of this host
+ * @param isAllocated whether a manager has allocated it, so that it has the usual port if none is named
+ * @throws TsnetError "conflict" that names both, and says what to set
+ */
+export function refuseOtherPort(options: Readonly<Record<string, string>>, own: number, isAllocated = false): void {
+  const theirs = options[portKey] ?? `${isAllocated ? defaultPort : own}`;
+  if (Number(theirs) === own) return;
+  const what = `${portKey}=${theirs}: this node has TSNET_VXLAN_PORT=${own}, and would reach no other node of the network`;
+  const here = `docker plugin set tsnet-plugin TSNET_VXLAN_PORT=${theirs} on this node`;
+  throw new TsnetError("conflict", `${what}; ${here}, or ${own} on all others, and make the network anew`);
 }
 
 /**

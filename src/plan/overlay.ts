@@ -80,8 +80,8 @@ export function planVxlan(network: OverlayNetwork, underlay: Underlay): Op {
 }
 
 /**
- * Its MAC address is nobody's to reach: the gateway is a port. A link has neighbors of IPv6 only while IPv6 is on; with no address
- * of its own it says nothing by itself.
+ * Its MAC address is that of virtual IPs alone (vips.ts, which also says whether bridged packets pass a firewall): the gateway is a
+ * port. A link has neighbors of IPv6 only while IPv6 is on; with no address of its own it says nothing by itself.
  */
 export function planInnerBridge({ id }: Pick<OverlayNetwork, "id">, mtuBytes: number): Op {
   const name = bridgeName(id);
@@ -92,7 +92,7 @@ export function planInnerBridge({ id }: Pick<OverlayNetwork, "id">, mtuBytes: nu
     ["disable_ipv6", "0"],
   ] as const;
   const ops: InnerOp[] = [
-    { op: "ensure-bridge", name, alias: linkAlias("bridge", id), mac, mtuBytes, nfCall: false, withoutVlans: true },
+    { op: "ensure-bridge", name, alias: linkAlias("bridge", id), mac, mtuBytes, nfCall: null, withoutVlans: true },
     ...settings.map(
       ([setting, value]): InnerOp => ({
         ...{ op: "set-sysctl", key: ["net", "ipv6", "conf", name, setting], value, optional: true },

@@ -14,7 +14,7 @@ export interface Place {
   readonly ips: readonly string[];
   /** The port of the bridge that leads there. */
   readonly port: string;
-  /** The tunnel address of the host that has it; null where the port is the endpoint's own. */
+  /** The tunnel address of the host that has it; null where the port is the endpoint's own, or the host is learned from frames. */
   readonly vtep: string | null;
 }
 

@@ -17,7 +17,9 @@ export type Kind =
   | "place"
   | "vtep"
   | "cluster"
-  | "table";
+  | "table"
+  | "allocation"
+  | "node";
 
 /** One change of a commit. */
 export type Change =

@@ -14,12 +14,13 @@ const notAsked = (): never => {
 };
 
 /** Reports that must not be asked. */
-export const nothing: Pick<AdminNeeds, "report" | "links" | "ipam" | "hosts" | "doctor"> = {
+export const nothing: Pick<AdminNeeds, "report" | "links" | "ipam" | "hosts" | "doctor" | "services"> = {
   report: { ports: notAsked, firewall: notAsked, explain: notAsked },
-  links: { networks: notAsked, endpoints: notAsked },
+  links: { networks: notAsked, endpoints: notAsked, failedNetworks: notAsked },
   ipam: { pools: notAsked, leases: notAsked, check: notAsked, repair: notAsked },
   hosts: { hosts: notAsked, remove: notAsked },
   doctor: { report: notAsked },
+  services: { services: notAsked },
 };
 
 /** For a `describe`: each test has a socket of its own, which it opens. */

@@ -21,7 +21,7 @@ export class FakeIpam implements CheckedIpam {
   addPool(subnet: string, values: Partial<PoolView> = {}): string {
     const addressSpace = values.addressSpace ?? "tsnet-local";
     const id = `${addressSpace}/${subnet}`;
-    const counts = { size: 256n, reserved: 2n, used: 0n, resting: 0n, free: 254n };
+    const counts = { size: 256n, reserved: 2n, used: 0n, resting: 0n, free: 254n, lastRequest: 0 };
     const { family } = parseCidr(subnet);
     this.#pools.set(id, {
       id,
@@ -62,6 +62,18 @@ export class FakeIpam implements CheckedIpam {
 
   isUnclaimedPool(id: string): boolean {
     return this.stale.has(id);
+  }
+
+  /** As if Docker asked for it. */
+  ask(id: string): void {
+    const pool = this.#pools.get(id);
+    if (pool) this.#pools.set(id, { ...pool, lastRequest: (pool.lastRequest ?? 0) + 1 });
+  }
+
+  async releaseUnused({ id, lastRequest }: Pick<PoolView, "id" | "lastRequest">): Promise<boolean> {
+    if (this.#pools.get(id)?.lastRequest !== lastRequest) return false;
+    await this.releasePool(id);
+    return true;
   }
 
   leasesAt(network: string, addresses: readonly string[]): string[] {

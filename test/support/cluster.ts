@@ -1,23 +1,25 @@
-/** What overlay networks of a test's host know of others: nothing, TSNET_PEERS, or what another host has written into etcd. */
+/** What overlay networks of a test's host know of others: nothing, TSNET_PEERS, what its swarm says, or what is in etcd. */
 import type { Kernel } from "../../src/driver/kernel.ts";
 import type { Locks } from "../../src/driver/locks.ts";
 import type { Log } from "../../src/driver/log.ts";
 import type { ControlPlane } from "../../src/driver/overlay/control-plane.ts";
 import { EtcdPlane } from "../../src/driver/overlay/etcd-plane.ts";
-import { NoPlane } from "../../src/driver/overlay/no-plane.ts";
 import { Overlays } from "../../src/driver/overlay/overlays.ts";
 import { ownOverlays } from "../../src/driver/overlay/own-overlays.ts";
 import { StaticPlane } from "../../src/driver/overlay/static-plane.ts";
+import type { GossipFeedNeeds } from "../../src/driver/overlay/swarm-needs.ts";
+import { SwarmPlane } from "../../src/driver/overlay/swarm-plane.ts";
 import { findUnderlay, type Paths } from "../../src/driver/overlay/underlay.ts";
 import type { SharedRecords } from "../../src/driver/records.ts";
 import type { State } from "../../src/driver/state.ts";
 import { MemoryStore } from "../../src/store/memory-store.ts";
 import type { Change, Condition, Kind } from "../../src/store/store.ts";
+import { FakeGossip, FakeNodes, gossipOf, swarmIdOf } from "./fake-gossip.ts";
 import type { Faults } from "./faults.ts";
 import { idOf } from "./values.ts";
 import type { World } from "./world.ts";
 
-export type PlaneKind = "none" | "static" | "etcd";
+export type PlaneKind = "none" | "static" | "etcd" | "swarm";
 
 export const hostId = "host-1";
 export const local = "192.0.2.1";
@@ -42,6 +44,18 @@ export function etcdOf(): MemoryStore {
   return store;
 }
 
+/** A swarm whose other node has the networks that `overlayRequest` asks for, with a task; Docker gives them these IDs. */
+export function swarmOf(): FakeGossip {
+  const gossip = new FakeGossip();
+  gossip.docker.set(swarmIdOf("a1"), gossipOf([local, other.vtep], { [other.ip]: other.endpoint }));
+  return gossip;
+}
+
+/** A host that is in no swarm. */
+function noSwarm(): FakeGossip {
+  return Object.assign(new FakeGossip(), { address: null, isIn: false });
+}
+
 export interface ClusterNeeds {
   readonly world: World;
   readonly kernel: Kernel;
@@ -55,12 +69,20 @@ export interface ClusterNeeds {
 /** As create-cluster.ts does it. */
 export function openCluster({ world, kernel, state, locks, log, faults, clock }: ClusterNeeds) {
   const { peers, etcd } = world;
+  const gossip = (world.swarm ?? noSwarm()).begin();
   const underlay = (hosts: readonly string[] = [], paths?: Paths) =>
     findUnderlay({ kernel, advertise: null, port: 4789, peers, ...planeFacts() }, hosts, paths);
   const planeFacts = () => ({ somewhere: plane.somewhere, knowsPlaces: plane.knowsPlaces });
   const isFree = (vni: number) => kernel.isVniFree({ vni, port: 4789, local });
+  const tasks: GossipFeedNeeds = {
+    ...{ gossip, makesMacs: true, log },
+    own: () => ownOverlays(state),
+    isOwn: (endpoint) => state.endpoint(endpoint) !== undefined,
+  };
+  const swarmPlane = () =>
+    new SwarmPlane({ ...tasks, nodes: new FakeNodes(), isFree, ownAddresses: async () => [local] });
   const createPlane = (): ControlPlane => {
-    if (etcd === null) return peers.length === 0 ? new NoPlane() : new StaticPlane({ peers, isFree });
+    if (etcd === null) return peers.length === 0 ? swarmPlane() : new StaticPlane({ ...tasks, peers, isFree });
     return new EtcdPlane({
       ...{
         records: failing(etcd, faults),
@@ -78,7 +100,9 @@ export function openCluster({ world, kernel, state, locks, log, faults, clock }:
     });
   };
   const plane = createPlane();
-  return { plane, overlays: new Overlays({ state, kernel, locks, plane, underlay, log }) };
+  const onChange = (): void => gossip.follow(overlays.active().map(({ network }) => network.id));
+  const overlays: Overlays = new Overlays({ state, kernel, locks, plane, underlay, log, onChange });
+  return { plane, overlays };
 }
 
 /** Each call is a step that may fail; what is followed is told in any case. */

@@ -100,7 +100,7 @@ export class DirectFixture {
             return this.remotes.get(mac);
           },
           ipv6Of: () => this.ipv6,
-          hostsOf: () => [...new Set([...this.remotes.values()].map(({ vtep }) => vtep))],
+          hostsOf: () => [...new Set([...this.remotes.values()].flatMap(({ vtep }) => vtep ?? []))],
         },
         firewall: {
           setDirect: async (_, elements, isMore = false) => {

@@ -1,6 +1,7 @@
 /** The use cases of one host on a world and a store, wired as src/main.ts does it. */
 import { isDeepStrictEqual } from "node:util";
 import { expect } from "chai";
+import { Allocations } from "../../src/driver/allocations.ts";
 import { Announcements } from "../../src/driver/announcements.ts";
 import { BridgeMode } from "../../src/driver/bridge-mode.ts";
 import { Collector } from "../../src/driver/collector.ts";
@@ -17,6 +18,7 @@ import { Locks } from "../../src/driver/locks.ts";
 import type { Log } from "../../src/driver/log.ts";
 import { Modes } from "../../src/driver/mode.ts";
 import { Networks } from "../../src/driver/networks.ts";
+import { DiscoveredNodes } from "../../src/driver/overlay/discovered-nodes.ts";
 import { OverlayMode } from "../../src/driver/overlay/overlay-mode.ts";
 import { ParentWatch } from "../../src/driver/parent-watch.ts";
 import { Ports } from "../../src/driver/ports.ts";
@@ -24,7 +26,7 @@ import { Reconciler } from "../../src/driver/reconciler.ts";
 import { Removals } from "../../src/driver/removals.ts";
 import { State } from "../../src/driver/state.ts";
 import type { Change, Kind, Store } from "../../src/store/store.ts";
-import { etcdContent, openCluster } from "./cluster.ts";
+import { etcdContent, local, openCluster } from "./cluster.ts";
 import { expectedEtcd, expectedWorld } from "./expected-world.ts";
 import { Faults } from "./faults.ts";
 import { until } from "./poll.ts";
@@ -96,9 +98,20 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
   });
   const networks = new Networks({
     ...{ state, modes, endpoints, locks, log },
+    defaultMode: world.scope === "global" ? "overlay" : "bridge",
+    vxlanPort: 4789,
     attach: (network, subnets) => ipam.attach(network, subnets),
     hold: (network, addresses) => holdForHost(ipam, network, addresses),
   });
+  const allocations = new Allocations({
+    ...{ records, state, locks, log, shared: () => cluster.plane.networks?.() ?? new Map() },
+    networks: () => world.dockerNetworks,
+    refresh: async () => world.dockerNetworks,
+    role: async () => "manager",
+    isFree: (vni) => kernel.isVniFree({ vni, port: 4789, local }),
+    now: () => clock.now,
+  });
+  const nodes = new DiscoveredNodes({ records, locks, log, ttlMs: 3_600_000, now: () => clock.now });
   const reconciler = new Reconciler({
     ...{ state, kernel, firewall, forwarding, ports, networks, collector, removals, locks, log },
     ...{ hostAccess, parents, announcements, overlays: cluster.overlays },
@@ -125,6 +138,8 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
     collector,
     endpoints,
     networks,
+    allocations,
+    nodes,
     reconciler,
   };
 }
@@ -133,20 +148,30 @@ export function openDriver(world: World, store: Store, clock: { now: number } = 
 export async function startDriver(world: World, store: Store, clock?: { now: number }): Promise<Driver> {
   const driver = openDriver(world, store, clock);
   await driver.ipam.restore();
+  await driver.allocations.restore();
+  await driver.nodes.restore();
   await driver.reconciler.restore();
   driver.cluster.overlays.start();
   await untilComplete(driver);
   return driver;
 }
 
-/** What other hosts have is told by etcd at once, where there is one. */
+/** What other hosts have is told by etcd, or the swarm, at once, where there is one. */
 export async function untilComplete({ cluster, world }: Driver): Promise<void> {
-  if (world.etcd !== null) await until("told", 2000, async () => cluster.plane.isComplete());
+  if (world.etcd !== null || world.swarm !== null) await until("told", 2000, async () => cluster.plane.isComplete());
   await cluster.overlays.idle();
 }
 
 /** Ends a process without leaving timers behind. */
-export async function stopDriver({ reconciler, removals, flows, announcements, cluster }: Driver): Promise<void> {
+export async function stopDriver({
+  reconciler,
+  removals,
+  flows,
+  announcements,
+  cluster,
+  nodes,
+}: Driver): Promise<void> {
+  await nodes.stop();
   await reconciler.stop();
   await cluster.overlays.stop();
   await flows.idle();
@@ -160,7 +185,7 @@ export async function expectAgreement(driver: Driver, kept: World): Promise<void
   await removals.flush();
   await flows.idle();
   await announcements.idle();
-  await driver.cluster.overlays.idle();
+  await untilComplete(driver);
   const dump = world.dump() as { links: string[]; moved: string[] };
   const moved = dump.moved.map((text) => text.split(" ")[0] ?? "");
   const all = [

@@ -2,6 +2,7 @@
  * Other versions of Docker than the machine's: the root file system of another Debian, with that Debian's containerd, runc, iptables
  * and nft as well. A ring's mocha runs in it, over a layer of its own, so that it never changes.
  */
+import { realpathSync } from "node:fs";
 import { run } from "./commands.ts";
 import { type DebianRoot, debianRootPath, makeDebianRoot, ownDevices } from "./debian-root.ts";
 import { workDirectory } from "./scratch.ts";
@@ -13,10 +14,10 @@ const suites = { "20.10": "bookworm", "26.1": "trixie", "28.5": "forky" } as con
 export type Engine = keyof typeof suites;
 export const engines = Object.keys(suites) as readonly Engine[];
 
-/** $1 is the root, $2 the clone, $3 where the tests' own directories are; then comes a command. */
+/** $1 is the root, $2 the clone, $3 its packages, $4 where the tests' own directories are; then comes a command. */
 const enterScript = `
-  root=$1 clone=$2 work=$3
-  shift 3
+  root=$1 clone=$2 modules=$3 work=$4
+  shift 4
   mount -t tmpfs tmpfs /mnt
   mkdir /mnt/upper /mnt/work /mnt/root
   mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
@@ -25,9 +26,10 @@ const enterScript = `
   mount --rbind /sys sys
   mount -t tmpfs -o mode=755 tmpfs run
   mount -t tmpfs -o mode=1777 tmpfs tmp
-  mkdir -p "./$clone" "./$work" # either may be below /tmp
-  mount --bind "$clone" "./$clone"
-  mount --bind "$work" "./$work"
+  for shared in "$clone" "$modules" "$work"; do # each may be below /tmp; packages of a worktree are another's
+    mkdir -p "./$shared"
+    mount --bind "$shared" "./$shared"
+  done
   ${ownDevices(".")}
   pivot_root . .
   umount -l .
@@ -47,7 +49,8 @@ export const engineRoot = (engine: Engine): string => debianRootPath(rootOf(engi
 
 /** Comes before a command line that shall run in the engine's root, in the same directory, which is the clone. */
 export const enterEngine = (engine: Engine, clone: string): string[] => [
-  ...["unshare", "--mount", "sh", "-ec", enterScript, "sh", engineRoot(engine), clone, workDirectory],
+  ...["unshare", "--mount", "sh", "-ec", enterScript, "sh"],
+  ...[engineRoot(engine), clone, realpathSync(`${clone}/node_modules`), workDirectory],
 ];
 
 /**

@@ -102,7 +102,11 @@ const gatewaysOf = ({ subnets }: OverlayNetwork): string[] => subnets.flatMap(({
 const ipOf = (address: string): string => address.replace(/\/.*/, "");
 
 /** Of a network with endpoints here: in the form of `dumpNamespaces`. */
-async function overlayNamespace(network: OverlayNetwork, endpoints: readonly Endpoint[], { etcd, peers }: World) {
+async function overlayNamespace(
+  network: OverlayNetwork,
+  endpoints: readonly Endpoint[],
+  { etcd, peers, swarm }: World,
+) {
   const { id, mac, vni } = network;
   const gateway = hasGateway(network);
   const links = [
@@ -111,11 +115,12 @@ async function overlayNamespace(network: OverlayNetwork, endpoints: readonly End
     ...(gateway ? [`${gatewayPortName(id)} ${linkAlias("gateway-port", id)}`] : []),
     ...endpoints.map((endpoint) => `${hostVethName(endpoint.id)} ${linkAlias("veth", endpoint.id)}`),
   ];
-  const isShared = etcd !== null && vni === other.vni;
+  const isInSwarm = swarm?.docker.has(id) === true;
+  const isShared = (etcd !== null && vni === other.vni) || isInSwarm;
   const places = [
     ...(gateway ? [`${mac} ${gatewaysOf(network).map(ipOf).join(",")} at ${gatewayPortName(id)} `] : []),
     ...endpoints.map((one) => `${one.mac} ${one.addresses.map(ipOf).join(",")} at ${hostVethName(one.id)} `),
-    ...(isShared ? [`${other.mac} ${other.ip} at ${vxlanName(id)} ${other.vtep}`] : []),
+    ...(isShared ? [`${other.mac} ${other.ip} at ${vxlanName(id)} ${isInSwarm ? "" : other.vtep}`] : []),
   ];
   return {
     ...{ name: namespaceName(id), isPinned: true, links: links.toSorted(), ports: links.length - 1 },

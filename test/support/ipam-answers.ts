@@ -6,7 +6,7 @@ import { idOf } from "./values.ts";
 export const poolViewOf = (values: Partial<PoolView> = {}): PoolView => ({
   ...{ id: "tsnet-local/172.18.0.0/24", addressSpace: "tsnet-local", family: 4, subnet: "172.18.0.0/24" },
   ...{ subPool: null, network: idOf("a1"), hosts: [] },
-  ...{ size: 256n, reserved: 2n, used: 3n, resting: 1n, free: 250n },
+  ...{ size: 256n, reserved: 2n, used: 3n, resting: 1n, free: 250n, lastRequest: 0 },
   ...values,
 });
 

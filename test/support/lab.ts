@@ -218,7 +218,7 @@ export const overlay: readonly string[] = ["-d", "tsnet", "-o", "mode=overlay"];
 /** The namespaces of overlay networks on a host, by name. "tsnet-probe" is of none: hosts look through it at each other. */
 export async function namespacesOf(host: Host): Promise<string[]> {
   const names = await host.sh("ls /run/netns 2>/dev/null || true");
-  return names.split("\n").filter((name) => /^tsnet-[0-9a-f]{11}$/.test(name));
+  return names.split("\n").filter((name) => /^tsnet-[0-9a-z]{11}$/.test(name));
 }
 
 async function succeed({ router }: Outside, script: string): Promise<void> {

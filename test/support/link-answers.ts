@@ -1,5 +1,5 @@
 /** Networks on a parent, links and answers for tests of what is shown of them: complete ones, of which a test names what matters. */
-import type { EndpointAnswer, NetworkAnswer } from "../../src/driver/report-link-answers.ts";
+import type { EndpointAnswer, FailedNetworkAnswer, NetworkAnswer } from "../../src/driver/report-link-answers.ts";
 import type { IpvlanNetwork, MacvlanNetwork } from "../../src/plan/network.ts";
 import type { ObservedLink } from "../../src/plan/observed.ts";
 import { idOf } from "./values.ts";
@@ -35,6 +35,13 @@ export const networkAnswerOf = (values: Partial<NetworkAnswer> = {}): NetworkAns
   ...{ parentKind: "host", internal: false, mtuBytes: 1500, mtuIsSet: false },
   subnets: [{ family: 4, subnet: "192.168.1.0/24", gateway: "192.168.1.1" }],
   ...{ endpoints: 2, hostAccess: null, duplicateCheck: true, state: "up", at: null },
+  ...values,
+});
+
+/** Of a network of the swarm. */
+export const failedAnswerOf = (values: Partial<FailedNetworkAnswer> = {}): FailedNetworkAnswer => ({
+  ...{ id: "k3jv0q1c2s8x4w7m9b5n6t1zp", mode: "overlay", subnets: ["10.0.1.0/24"], since: "2026-08-01T10:00:00.000Z" },
+  error: "unknown option tsnet.vnii=5 for mode overlay: did you mean tsnet.vni?",
   ...values,
 });
 

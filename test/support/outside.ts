@@ -18,8 +18,8 @@ export const farNetwork = { ipv4: (n: number) => `192.168.88.${n}`, ipv6: (n: nu
 
 /** Each segment's bridge in the router, and its addresses. */
 export const segments = {
-  near: { bridge: "br0", ...hostNetwork },
-  far: { bridge: "br1", ...farNetwork },
+  near: { bridge: "br0", mac: "02:00:00:00:77:fe", ...hostNetwork },
+  far: { bridge: "br1", mac: "02:00:00:00:88:fe", ...farNetwork },
 } as const;
 export type Segment = keyof typeof segments;
 
@@ -34,8 +34,9 @@ export const router = { ipv4: hostNetwork.ipv4(routerNumber), ipv6: hostNetwork.
 export const client = { ipv4: "203.0.113.10", ipv6: "2001:db8:113::10" };
 const clientGateway = { ipv4: "203.0.113.1", ipv6: "2001:db8:113::1" };
 
-const switchScript = ({ bridge, ipv4, ipv6 }: (typeof segments)[Segment]): string => `
-  ip link add ${bridge} type bridge
+/** The bridge has an address of its own: otherwise it has that of a port, and another when a host is booted, which nobody is told. */
+const switchScript = ({ bridge, mac, ipv4, ipv6 }: (typeof segments)[Segment]): string => `
+  ip link add ${bridge} address ${mac} type bridge
   ip link set ${bridge} up
   ip addr add ${ipv4(routerNumber)}/24 dev ${bridge}
   ip addr add ${ipv6(routerNumber)}/64 dev ${bridge} nodad`;

@@ -22,7 +22,7 @@ interface Ring {
   readonly atOnce?: number;
 }
 
-/** How the docker ring is run. */
+/** How the docker ring is run, and of the lab ring the files of a swarm. */
 export interface Settings {
   /** Docker's version; by default the machine's own, whichever it is. */
   readonly engine?: Engine;
@@ -132,7 +132,8 @@ async function runOne(run: Run, way: "alone" | "at once"): Promise<Totals> {
   const { ring, engine, packaging = "socket", part } = run;
   const files = await filesOf(run);
   if (files.length === 0) return nothing;
-  const name = ring === "docker" ? `docker, ${engine ?? "the machine's own"}, ${packaging}` : ring;
+  const hasSettings = ring === "docker" || packaging === "managed";
+  const name = hasSettings ? `${ring}, ${engine ?? "the machine's own"}, ${packaging}` : ring;
   const title = part === undefined ? name : `${name}, ${part}`;
   console.log(way === "alone" ? `\n${title}` : `\n${title}: begins`);
   const startedAt = performance.now();
@@ -150,8 +151,12 @@ async function runOne(run: Run, way: "alone" | "at once"): Promise<Totals> {
   }
 }
 
+/** Whether it is one of the lab ring's with a swarm, which takes managed plugins only. */
+export const isOfSwarm = (file: string): boolean => basename(file).startsWith("swarm");
+
 /** Tests of the managed plugin need it, and the one that builds it needs the machine's own npm and mirror. */
 async function possibleFiles({ ring, engine, packaging = "socket" }: Run): Promise<(file: string) => boolean> {
+  if (ring === "lab") return (file) => isOfSwarm(file) === (packaging === "managed");
   if (ring !== "docker") return () => true;
   if (packaging !== "managed") return (file) => !file.startsWith("plugin-");
   const isMachine = engine === undefined || (await isMachines(engine));

@@ -22,6 +22,7 @@ import type { World, WorldFlow } from "./world.ts";
 import { lanExecutors } from "./world-lan.ts";
 import { kernelError } from "./world-links.ts";
 import { observeNamespace, overlayExecutors, repairEntries } from "./world-overlay.ts";
+import { repairTable } from "./world-vips.ts";
 
 /** A process's way into the world: two threads, one of them for ports; each does one call after the other. */
 export function openKernel(
@@ -39,9 +40,13 @@ export function openKernel(
     observeAddresses: () => observe("addresses", () => world.links.addresses),
     observePath: () => observe("path", () => world.path),
     repairDirect: () => observe("direct", () => []),
+    observeSysctls: (name, keys) =>
+      observe("sysctls", () => keys.map((key) => world.namespaces.get(name)?.vips.sysctls.get(key.join("/")) ?? null)),
+    repairTable: (name) => inTurn(() => faults.run("observe table", () => repairTable(world, name))),
     probeWays: async () => [],
     followPaths: () => observe("follow paths", () => undefined),
     probePaths: ({ probes }) => observe("paths", () => probes.map(() => ({ outcome: "silent", ms: 0 }))),
+    askNames: ({ names }) => observe("names", () => names.map(() => ({ outcome: "silent", addresses: [] }))),
     isVniFree: ({ vni }) => observe("VNI", () => world.links.all.every(({ vxlan }) => vxlan?.vni !== vni)),
     observeNamespaces: () => observe("namespaces", () => [...world.namespaces.keys()]),
     observeNamespace: (name) => observe("namespace", () => observeNamespace(world, name)),
@@ -160,7 +165,7 @@ function ensureBridge({ links }: World, { name, alias, mac, mtuBytes, nfCall }: 
     link.mac = mac;
   }
   if (mtuBytes !== null) link.mtuBytes = mtuBytes;
-  link.nfCall ||= nfCall;
+  link.nfCall ||= nfCall ?? false;
   link.up = true;
   const held = links.addresses.filter((address) => address.link === link.index);
   for (const { address } of held.filter(({ address }) => address.includes(":"))) links.addAddress(link, address);

@@ -26,6 +26,8 @@ export interface WorldLink {
   group: number;
   hairpin: boolean;
   nfCall: boolean;
+  /** Of a bridge in a namespace of ours: whether it shows bridged packets of IPv4 to tables. */
+  filtersIpv4?: boolean;
   /** "" is the host's. */
   namespace: string;
   /** Index of the other end of a pair; 0 for none. */

@@ -7,6 +7,7 @@ import type { Place } from "../../src/plan/places.ts";
 import { removedGroup } from "../../src/plan/reconcile.ts";
 import type { World } from "./world.ts";
 import { kernelError, type WorldLink } from "./world-links.ts";
+import { forgetVirtualFlows, vipExecutors, WorldVips } from "./world-vips.ts";
 
 /** Where what is behind a MAC address is: an entry lives as long as the link that it is on. */
 interface WorldPlace {
@@ -21,6 +22,7 @@ export class WorldNamespace {
   readonly places = new Map<string, WorldPlace>();
   /** The flood list of the VXLAN link, with its index. */
   readonly vteps = new Map<string, number>();
+  readonly vips = new WorldVips();
 }
 
 /** What a process has asked for in a namespace; it forgets that when it ends. */
@@ -82,8 +84,13 @@ function dropStale(world: World, name: string): void {
 export const observeNamespace = (world: World, name: string): ObservedNamespace | null => {
   const found = world.namespaces.get(name);
   if (found === undefined) return null;
-  const links = linksIn(world, name).map((link) => ({ ...world.links.observe(link), flags: link.flags ?? null }));
-  return { links, isPinned: found.isPinned };
+  const links = linksIn(world, name).map((link) => ({
+    ...{ ...world.links.observe(link), flags: link.flags ?? null },
+    ...(link.kind === "bridge" ? { filtersIpv4: link.filtersIpv4 ?? false } : {}),
+  }));
+  const isIn = ({ link }: { readonly link: number }): boolean => links.some(({ index }) => index === link);
+  const { addresses, routes } = world.links;
+  return { links, addresses: addresses.filter(isIn), routes: routes.filter(isIn), isPinned: found.isPinned };
 };
 
 /** Compares what was asked for with what is there. */
@@ -131,6 +138,7 @@ export function destroyNamespace(world: World, name: string): void {
   for (const link of linksIn(world, name)) world.links.remove(link);
   world.namespaces.delete(name);
   world.asked.delete(name);
+  world.askedTables.delete(name);
 }
 
 type InnerExecutors = {
@@ -140,10 +148,9 @@ type InnerExecutors = {
 const inner: InnerExecutors = {
   "ensure-bridge": ensureBridge,
   "ensure-address": (world, { link, address }, name) => world.links.addAddress(linkIn(world, name, link), address),
-  "ensure-route": () => {},
+  ...vipExecutors,
   "change-direct": () => {},
   "set-tx-checksum": () => {},
-  "set-sysctl": () => {},
   "remove-links": removeLinks,
   "ensure-places": (world, { bridge, vxlan, places }, name) => {
     const asked = askedOf(world, name, bridge, vxlan);
@@ -227,7 +234,9 @@ function ensureInnerVeth(world: World, op: EnsureInnerVeth): void {
   for (const { address } of held) links.addConnectedRoute(peer, address);
 }
 
-type OverlayOp = "ensure-namespace" | "remove-namespace" | "in-namespace" | "ensure-vxlan" | "ensure-inner-veth";
+type OverlayOp =
+  | ("ensure-namespace" | "remove-namespace" | "in-namespace" | "ensure-vxlan" | "ensure-inner-veth")
+  | "forget-virtual-flows";
 
 export const overlayExecutors: {
   readonly [K in OverlayOp]: (world: World, op: Extract<Op, { op: K }>) => void;
@@ -243,6 +252,7 @@ export const overlayExecutors: {
     const executors = inner as Record<InnerOp["op"], (world: World, op: InnerOp, name: string) => void>;
     for (const op of ops) executors[op.op](world, op, namespace);
   },
+  "forget-virtual-flows": forgetVirtualFlows,
   "ensure-vxlan": ensureVxlan,
   "ensure-inner-veth": ensureInnerVeth,
 };

@@ -5,9 +5,10 @@
  */
 import type { AddressAnnouncement, Kernel, KernelChange } from "../../src/driver/kernel.ts";
 import type { DockerNetwork } from "../../src/plan/docker-network.ts";
-import type { ObservedForward, ObservedLink, ObservedPath } from "../../src/plan/observed.ts";
+import type { Elements, ObservedForward, ObservedLink, ObservedPath } from "../../src/plan/observed.ts";
 import { removedGroup } from "../../src/plan/reconcile.ts";
 import type { MemoryStore } from "../../src/store/memory-store.ts";
+import type { FakeGossip } from "./fake-gossip.ts";
 import { Faults } from "./faults.ts";
 import { openKernel } from "./world-kernel.ts";
 import { type WorldLink, WorldLinks } from "./world-links.ts";
@@ -32,6 +33,8 @@ export class World {
   readonly namespaces = new Map<string, WorldNamespace>();
   /** What the living process has asked for in them. */
   readonly asked = new Map<string, WorldEntries>();
+  /** The tables of virtual IPs that it has asked for; null for none. */
+  readonly askedTables = new Map<string, Elements | null>();
   /** Ports that other programs of the host listen on: "tcp 0.0.0.0 80". */
   readonly foreignPorts = new Set<string>();
   readonly ports = new WorldPorts(this.foreignPorts);
@@ -45,10 +48,14 @@ export class World {
   /** Docker's networks, as far as the process can ask for them. */
   /** The way to all other hosts. */
   path: ObservedPath | undefined = { source: "192.0.2.1", link: "eth0", mtuBytes: 1500, gateway: "" };
+  /** TSNET_SCOPE. */
+  scope: "local" | "global" = "local";
   /** TSNET_PEERS. */
   peers: readonly string[] = [];
   /** What hosts share; null where they share nothing. */
   etcd: MemoryStore | null = null;
+  /** What Docker has heard of its swarm; null where the host is in none. */
+  swarm: FakeGossip | null = null;
   dockerNetworks: readonly DockerNetwork[] | null = null;
   udpFlows: WorldFlow[] = [];
   ephemeral = { first: 32768, last: 32771 };
@@ -81,6 +88,7 @@ export class World {
     this.#process?.kill();
     this.ports.clear();
     this.asked.clear();
+    this.askedTables.clear();
     for (const [name, { isPinned }] of this.namespaces) if (!isPinned) destroyNamespace(this, name);
     this.#watcher = () => {};
   }

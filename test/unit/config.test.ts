@@ -88,6 +88,7 @@ describe("the settings", () => {
       overlay: { port: 8472, advertise: "eth1", peers: [], hostTtlMs: 90 * 60_000 },
     });
     expect(parseConfig({ TSNET_MARK: "1" }).mark).to.equal(1);
+    expect(parseConfig({ TSNET_DOCKER_SOCKET: "none" }).dockerSocket).to.equal(null);
   });
 
   it("that are wrong are all named at once, with what was expected", () => {
@@ -126,7 +127,7 @@ describe("the settings", () => {
       "TSNET_LOG_LEVEL=loud: expected one of trace, debug, info, warn, error, fatal",
       "TSNET_SCOPE=swarm: expected one of local, global",
       "TSNET_MARK=3: expected a number with one bit set, such as 0x01000000",
-      "TSNET_DOCKER_SOCKET=docker.sock: expected an absolute path",
+      "TSNET_DOCKER_SOCKET=docker.sock: expected an absolute path, or none",
       "TSNET_ADDRESS_POOLS=base=10.10.0.0/16: base=10.10.0.0/16: size is missing: expected such as base=10.10.0.0/16,size=24",
       "TSNET_REQUIRES_MAC_ADDRESS=yes: expected one of true, false",
       'TSNET_ORPHAN_GRACE=2: expected a length of time with its unit, such as 90s, 10m or 1h30m, got "2"',

@@ -1,17 +1,18 @@
 import { explain } from "../../errors.ts";
 import type { DockerNetwork } from "../../plan/docker-network.ts";
+import type { SwarmRole } from "../../plan/docker-swarm.ts";
 import type { Log } from "../log.ts";
 import {
   type CheckedIpam,
   type Compared,
   type FindingKind,
-  isOrphanPool,
   isUnknownNetwork,
   type Remedy,
   type Suspicion,
   suspicions,
 } from "./findings.ts";
 import type { Finding } from "./report.ts";
+import { isLeftPool, isOrphanPool } from "./unused-pools.ts";
 
 /** Everything is compared this often. */
 const intervalMs = 60_000;
@@ -22,6 +23,8 @@ export interface Docker {
   refresh(): Promise<readonly DockerNetwork[] | null>;
   /** The addresses of a network, "172.18.0.2", and the containers that have them, by name; null if Docker cannot be asked. */
   containersIn(networkId: string): Promise<ReadonlyMap<string, string> | null>;
+  /** What this host is in a swarm; null if that is not known for sure. */
+  swarmRole(): Promise<SwarmRole | null>;
 }
 
 export interface IpamCheckNeeds {
@@ -46,6 +49,14 @@ export interface CheckFinding extends Finding {
   readonly grant: string | null;
   /** ID of the network that the address is held for, where that is known. */
   readonly network: string | null;
+  /** @see Suspicion */
+  readonly lastRequest: number | null;
+}
+
+/** What Docker has said: null for what is not known. */
+interface Picture {
+  readonly docker: readonly DockerNetwork[] | null;
+  readonly role: SwarmRole | null;
 }
 
 /**
@@ -109,11 +120,11 @@ export class IpamCheck {
   }
 
   async #check(): Promise<CheckFinding[]> {
-    const { docker, ipam, state, hostId } = this.#needs;
+    const { ipam, state, hostId } = this.#needs;
     const found: CheckFinding[] = [];
     const seen = new Map<string, number>();
     const now = this.#needs.now();
-    for await (const suspicion of suspicions({ ipam, state, hostId, docker: await docker.refresh() })) {
+    for await (const suspicion of suspicions({ ipam, state, hostId, ...(await this.#look()) })) {
       const key = keyOf(suspicion);
       // The clock may have been set back.
       const first = Math.min(this.#firstSeen.get(key) ?? now, now);
@@ -122,6 +133,15 @@ export class IpamCheck {
     }
     this.#firstSeen = seen;
     return await this.#askDocker(found);
+  }
+
+  /** A manager that has lost the others tells of its own networks alone: it has to have had a leader before and after. */
+  async #look(): Promise<Picture> {
+    const { docker, ipam } = this.#needs;
+    const isLeader = [...ipam.pools()].some(({ addressSpace }) => addressSpace === "tsnet-global");
+    const role = isLeader ? await docker.swarmRole() : null;
+    const networks = await docker.refresh();
+    return { docker: networks, role: role !== null && (await docker.swarmRole()) === role ? role : null };
   }
 
   /** An endpoint's record may have been lost: what a container has is given back by nobody. */
@@ -157,26 +177,27 @@ export class IpamCheck {
   }
 
   /** Gives something back if it is still what was found: whoever has it by now keeps it. */
-  async #release({ kind, pool, address, grant, network }: CheckFinding): Promise<boolean> {
+  async #release(finding: CheckFinding): Promise<boolean> {
+    const { kind, pool, address, grant, network } = finding;
     const { ipam, state } = this.#needs;
     if (kind === "unknown-network") return await this.#deleteNetwork(network ?? "");
-    if (address === null) return await this.#releasePool(pool, kind);
+    if (address === null) return await this.#releasePool(finding);
     if (grant === null || (network !== null && state.endpointAt(network, address) !== undefined)) return false;
     if (kind === "stale-lease" && !ipam.isUnclaimed({ pool, address, grant })) return false;
     return await ipam.releaseGrant(pool, address, grant);
   }
 
-  async #releasePool(id: string, kind: FindingKind): Promise<boolean> {
-    const { ipam, state, docker, hostId } = this.#needs;
-    const networks = await docker.refresh();
+  async #releasePool({ kind, pool: id, lastRequest }: CheckFinding): Promise<boolean> {
+    const { ipam, state, hostId } = this.#needs;
+    const picture = await this.#look();
     const pool = [...ipam.pools()].find((candidate) => candidate.id === id);
-    const isMeant =
-      kind === "stale-pool"
-        ? ipam.isUnclaimedPool(id)
-        : pool !== undefined && isOrphanPool(pool, { state, hostId, docker: networks });
-    if (!isMeant) return false;
-    await ipam.releasePool(id);
-    return true;
+    if (pool === undefined) return false;
+    const is: Partial<Record<FindingKind, () => boolean>> = {
+      "stale-pool": () => ipam.isUnclaimedPool(id),
+      "left-pool": () => isLeftPool(pool, picture),
+      "orphan-pool": () => isOrphanPool(pool, { state, hostId, docker: picture.docker }),
+    };
+    return Boolean(is[kind]?.()) && (await ipam.releaseUnused({ id, lastRequest }));
   }
 
   async #deleteNetwork(id: string): Promise<boolean> {
@@ -212,6 +233,8 @@ export class IpamCheck {
   }
 }
 
+type Keyed = Pick<Suspicion, "kind" | "pool" | "address" | "grant" | "lastRequest">;
+
 /** A lease that is given out anew is another one. */
-const keyOf = ({ kind, pool, address, grant }: Pick<Suspicion, "kind" | "pool" | "address" | "grant">): string =>
-  [kind, pool, address, grant].join(" ");
+const keyOf = ({ kind, pool, address, grant, lastRequest }: Keyed): string =>
+  [kind, pool, address, grant, lastRequest].join(" ");

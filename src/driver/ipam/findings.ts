@@ -1,9 +1,10 @@
 /** What does not agree between leases, endpoints, networks and what Docker tells. */
-import { parseHostAddress } from "../../net/cidr.ts";
 import type { DockerNetwork } from "../../plan/docker-network.ts";
+import type { SwarmRole } from "../../plan/docker-swarm.ts";
 import type { Endpoint, Network } from "../../plan/network.ts";
 import type { State } from "../state.ts";
 import { Turn } from "../turn.ts";
+import { canonical, isLeftPool, isOfThisHost, isOrphanPool, isOthers, networkOf } from "./unused-pools.ts";
 import type { IpamView, LeaseView, PoolView } from "./views.ts";
 
 export type FindingKind =
@@ -22,7 +23,9 @@ export type FindingKind =
   /** An address that a swarm's leader did not ask for again when it replayed the rest. */
   | "stale-lease"
   /** A pool of which the same is true. */
-  | "stale-pool";
+  | "stale-pool"
+  /** A pool that this host has given addresses from as a swarm's leader, and that is no network's any more. */
+  | "left-pool";
 
 /** Whether it is given back when it stays so: by itself, or only when an administrator says so. */
 export type Remedy = "none" | "release" | "by hand";
@@ -40,6 +43,8 @@ export interface Suspicion {
   readonly network: string | null;
   readonly text: string;
   readonly remedy: Remedy;
+  /** Of a pool that can be given back: what has been asked for since is another finding. @see PoolView */
+  readonly lastRequest: number | null;
 }
 
 /** What is compared. */
@@ -52,6 +57,11 @@ export interface CheckedIpam extends IpamView {
   isUnclaimed(lease: Pick<LeaseView, "pool" | "address" | "grant">): boolean;
   /** Whether a pool is in the global address space, and was not asked for again when others were. */
   isUnclaimedPool(poolId: string): boolean;
+  /**
+   * Lets go of a pool if nobody has asked for it or its addresses since it was looked at; says whether it did.
+   * @throws TsnetError "store"
+   */
+  releaseUnused(pool: Pick<PoolView, "id" | "lastRequest">): Promise<boolean>;
 }
 
 export interface Compared {
@@ -64,6 +74,8 @@ export interface Compared {
   readonly hostId: string;
   /** null while Docker cannot be asked. */
   readonly docker: readonly DockerNetwork[] | null;
+  /** What this host was in a swarm before and after Docker was asked for its networks; null if it is not known. */
+  readonly role: SwarmRole | null;
 }
 
 /** A pool is nearly full from here on, in percent of what containers can get. */
@@ -99,9 +111,6 @@ function* all(compared: Compared): Generator<Suspicion | undefined> {
   }
 }
 
-const networkOf = ({ network }: PoolView, state: Compared["state"]): Network | undefined =>
-  network === null ? undefined : state.network(network);
-
 function nearlyFull(pool: PoolView): Suspicion | undefined {
   const usable = pool.size - pool.reserved;
   const held = usable - pool.resting - pool.free;
@@ -111,7 +120,17 @@ function nearlyFull(pool: PoolView): Suspicion | undefined {
 }
 
 /** The pools of the global address space are a swarm's: what is known of them here is the leader's, and not this host's. */
-function* stale(pool: PoolView, { ipam }: Compared): Generator<Suspicion | undefined> {
+function* stale(pool: PoolView, compared: Compared): Generator<Suspicion | undefined> {
+  const { ipam } = compared;
+  if (isLeftPool(pool, compared)) {
+    yield ofPool(
+      "left-pool",
+      pool,
+      "it was given out for a swarm, and no network of the swarm has it here any more",
+      "release",
+    );
+    return;
+  }
   const text = "the swarm's leader did not ask for it again with the rest";
   if (ipam.isUnclaimedPool(pool.id)) yield ofPool("stale-pool", pool, `${text}: its network is gone`, "by hand");
   for (const lease of ipam.leasesOf(pool.id))
@@ -133,36 +152,6 @@ function remedyOf({ id }: PoolView, { ipam }: Compared): Remedy {
   return "release";
 }
 
-/** Whether a pool of this host is no network's, as far as Docker can be asked. */
-export function isOrphanPool(pool: PoolView, compared: Omit<Compared, "ipam">): boolean {
-  if (networkOf(pool, compared.state) !== undefined || isOthers(pool.hosts, compared)) return false;
-  const isOfNetwork = ({ subnets }: DockerNetwork): boolean => subnets.some(({ subnet }) => mayBe(pool, subnet));
-  return compared.docker !== null && !compared.docker.some(isOfNetwork);
-}
-
-/** Of a network that was asked for with any subnet of a size, Docker tells just that: "0.0.0.0/24", "::/64". */
-function mayBe(pool: PoolView, subnet: string): boolean {
-  const text = canonical(subnet);
-  const prefix = pool.subnet.split("/")[1];
-  return text === pool.subnet || text === `${pool.family === 4 ? "0.0.0.0" : "::"}/${prefix}`;
-}
-
-/** Whether it is shared, and not with this host. */
-const isOthers = (hosts: readonly string[], { hostId }: Pick<Compared, "hostId">): boolean =>
-  hosts.length > 0 && !hosts.includes(hostId);
-
-/** The subnet of "172.18.0.2/16": "172.18.0.0/16". */
-function canonical(subnet: string): string {
-  try {
-    return parseHostAddress(subnet).subnet.text;
-  } catch {
-    return subnet; // of another IPAM driver
-  }
-}
-
-/** Of a swarm's networks (25 characters) Docker shows a node only those that it has containers in. */
-const isOfThisHost = (networkId: string): boolean => /^[0-9a-f]{64}$/.test(networkId);
-
 /** @see Collector */
 const deadGo = "those that no container has any more are removed within three minutes";
 
@@ -174,7 +163,7 @@ function unknownNetwork(network: Network, attached: Attached, compared: Compared
   const text = `network ${network.id.slice(0, 12)} is not known to Docker (any more)${isUnused ? "" : `, and has endpoints: ${deadGo}`}`;
   return {
     ...{ kind: "unknown-network", pool: attached.get(`${network.id} ${subnet}`) ?? subnet, address: null, grant: null },
-    ...{ network: network.id, text, remedy: isUnused ? "by hand" : "none" },
+    ...{ network: network.id, text, remedy: isUnused ? "by hand" : "none", lastRequest: null },
   };
 }
 
@@ -230,14 +219,15 @@ function* missingGateways(
 
 const missing = (pool: string, address: string, text: string): Suspicion => ({
   ...{ kind: "missing-lease", pool, address: address.split("/")[0] ?? "", grant: null, network: null, text },
-  remedy: "none",
+  ...{ remedy: "none", lastRequest: null },
 });
 
-const ofPool = (kind: FindingKind, { id }: PoolView, text: string, remedy: Remedy): Suspicion => ({
+const ofPool = (kind: FindingKind, { id, lastRequest }: PoolView, text: string, remedy: Remedy): Suspicion => ({
   ...{ kind, pool: id, address: null, grant: null, network: null, text, remedy },
+  lastRequest: remedy === "none" ? null : lastRequest,
 });
 
 const ofLease = (kind: FindingKind, lease: LeaseView, text: string, remedy: Remedy): Suspicion => ({
   ...{ kind, pool: lease.pool, address: lease.address, grant: lease.grant, network: null, text },
-  remedy,
+  ...{ remedy, lastRequest: null },
 });

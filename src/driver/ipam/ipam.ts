@@ -134,12 +134,29 @@ export class Ipam implements IpamView {
   }
 
   /**
+   * Lets go of a pool if nobody has asked for it or its addresses since it was looked at; says whether it did.
+   * @throws TsnetError "store"
+   */
+  async releaseUnused({ id, lastRequest }: Pick<PoolView, "id" | "lastRequest">): Promise<boolean> {
+    if (lastRequest === null) {
+      await this.releasePool(id);
+      return true;
+    }
+    const releasing = this.#local.releaseUnused(id, lastRequest);
+    if (releasing === undefined) return false;
+    this.#epoch.unclaimPool(id);
+    await releasing;
+    return true;
+  }
+
+  /**
    * @returns "172.18.0.2/16"
    * @throws TsnetError "not-found", "invalid", "conflict", "exhausted" or "store"; then nothing was changed
    */
   async requestAddress(request: AddressRequest) {
     const [epoch, beganAt] = [this.#epoch, performance.now()];
     const backend = this.#ownerOf(request.poolId);
+    if (backend === this.#local) this.#local.noteRequest(request.poolId);
     const isReplayed = epoch.isReplayed(request.poolId);
     const address = isReplayed
       ? await this.#replays.exclusive(request.poolId, () => replayAddress(epoch, backend, request, beganAt))
@@ -191,7 +208,12 @@ export class Ipam implements IpamView {
   }
 
   pools(): PoolView[] {
-    return this.#backends().flatMap((backend) => [...backend.pools()]);
+    const local = [...this.#local.pools()];
+    if (!this.#shared) return local;
+    return [
+      ...local.map((pool) => (this.#isElsewhere(pool.id) ? { ...pool, lastRequest: null } : pool)),
+      ...this.#shared.pools(),
+    ];
   }
 
   leasesOf(poolId: string): Iterable<LeaseView> {

@@ -28,6 +28,8 @@ export class Pool {
   hosts: readonly string[] = [];
   /** Counts the requests for pools: what is full goes on in the network's next one. */
   sequence = 0;
+  /** @see PoolView */
+  lastRequest: number | null = null;
   /** The offset that was given out last in order; undefined for none. */
   lastAllocated: bigint | undefined;
   /** The offsets that are given out unasked. */
@@ -187,6 +189,7 @@ export class Pool {
       used: BigInt(this.#used),
       resting: BigInt(this.#resting),
       free: this.size - BigInt(this.#taken),
+      lastRequest: this.lastRequest,
     };
   }
 

@@ -50,6 +50,8 @@ export class Pools implements PoolBackend {
   /** Pools on their way out: nothing is given out any more. */
   readonly #releasing = new Map<Pool, Promise<void>>();
   #sequence = 0;
+  /** Of all pools. */
+  #requests = 0;
 
   constructor({ records, hostId, excluded, log, now, defaultPools: pools = defaultPools(hostId) }: PoolsOptions) {
     this.#records = records;
@@ -66,12 +68,41 @@ export class Pools implements PoolBackend {
    */
   async restore(): Promise<void> {
     this.#sequence = await restorePools(this.#records, this.#table);
+    for (const pool of this.#table.all()) pool.lastRequest = 0;
   }
 
   async requestPool(wish: PoolWish, mayExist: boolean): Promise<{ readonly poolId: string; readonly pool: string }> {
-    const pool = "any" in wish ? await this.#takeAny(wish) : (mayExist && this.#same(wish)) || this.#take(wish);
+    const pool = "any" in wish ? await this.#takeAny(wish) : await this.#takeNamed(wish, mayExist);
     await this.#adding.get(pool);
     return { poolId: pool.id, pool: pool.subnet.cidr.text };
+  }
+
+  /** What exists is a replay's, unless it is on its way out: then it is made anew. */
+  async #takeNamed(wish: NamedPoolWish, mayExist: boolean): Promise<Pool> {
+    if (!mayExist) return this.#take(wish);
+    const { addressSpace, subnet, subPool } = wish;
+    for (;;) {
+      const same = this.#table.get(poolIdOf(addressSpace, subnet, subPool));
+      if (!same) return this.#take(wish);
+      same.lastRequest = ++this.#requests;
+      const releasing = this.#releasing.get(same);
+      if (!releasing) return same;
+      await releasing.catch(() => {});
+    }
+  }
+
+  /** Somebody asks for an address of a pool, or is about to. */
+  noteRequest(poolId: string): void {
+    const pool = this.#table.get(poolId);
+    if (pool) pool.lastRequest = ++this.#requests;
+  }
+
+  /**
+   * As `releasePool`, if nobody has asked for it or its addresses since; undefined if somebody has.
+   * @param lastRequest of its PoolView
+   */
+  releaseUnused(poolId: string, lastRequest: number): Promise<void> | undefined {
+    return this.#table.get(poolId)?.lastRequest === lastRequest ? this.releasePool(poolId) : undefined;
   }
 
   /** Lets go of a pool and of what it has still given out. One that is unknown is no error. */
@@ -168,11 +199,6 @@ export class Pools implements PoolBackend {
     return this.#add({ addressSpace, options, subnet: search.choose(taken), subPool: null });
   }
 
-  #same({ addressSpace, subnet, subPool }: NamedPoolWish): Pool | undefined {
-    const pool = this.#table.get(poolIdOf(addressSpace, subnet, subPool));
-    return pool && !this.#releasing.has(pool) ? pool : undefined;
-  }
-
   #take(wish: NamedPoolWish): Pool {
     this.#table.refuseOverlap(wish.addressSpace, wish.subnet, wish.subPool);
     return this.#add(wish);
@@ -182,6 +208,7 @@ export class Pools implements PoolBackend {
   #add({ addressSpace, options, subnet, subPool }: NamedPoolWish): Pool {
     const pool = this.#table.add(addressSpace, subnet, subPool, options);
     pool.sequence = ++this.#sequence;
+    pool.lastRequest = ++this.#requests;
     const adding = this.#records.commit([putPool(pool)]).catch((error: unknown) => {
       this.#table.remove(pool);
       throw error;

@@ -26,6 +26,11 @@ export interface PoolView {
   readonly resting: bigint;
   /** Of the range: size - reserved - used - resting, less what other pools of the subnet hold of it. */
   readonly free: bigint;
+  /**
+   * Another number after each request for the pool or its addresses, 0 where there was none since the start; null for a pool that is not
+   * on this host's disk alone.
+   */
+  readonly lastRequest: number | null;
 }
 
 /** A lease, and where. */

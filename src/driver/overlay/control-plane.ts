@@ -11,15 +11,16 @@ export interface RemoteChange {
 
 /** Is told what happens on other hosts. */
 export interface RemoteListener {
-  readonly onChange: (change: RemoteChange) => void;
+  /** Who has to know when the kernel was told waits for it. */
+  readonly onChange: (change: RemoteChange) => void | Promise<void>;
   /** Which hosts have a network may be others now; or everything may, of all networks: null. */
   readonly onHosts: (vni: number | null) => void;
 }
 
 /** Who else has a network, and where its endpoints are. The data path never waits for it. */
 export interface ControlPlane {
-  /** What is to be set, where nothing is that could tell of other hosts: then networks stay as they are. */
-  readonly missing?: string;
+  /** What is to be set, where nothing could tell of other hosts of a network: then it stays as it is. */
+  missingFor?(network: Pick<OverlayNetwork, "id">): string | undefined;
   /** Whether it says which endpoint is where; if not, hosts learn it from frames. */
   readonly knowsPlaces: boolean;
   /**
@@ -30,8 +31,9 @@ export interface ControlPlane {
   /**
    * Whether all that other hosts have was told once since the start. Before, what is in the kernel of an earlier process is not to be
    * removed: nobody can say that it is wrong. `onHosts(null)` says when it is.
+   * @param vni of the one network that it is about; all, if it is left out
    */
-  isComplete(): boolean;
+  isComplete(vni?: number): boolean;
   /** An address of another host, or of whatever leads to them, for which the routing says which address this host has there; null for none. */
   readonly somewhere: () => string | null;
   /**
@@ -55,6 +57,8 @@ export interface ControlPlane {
   remote(vni: number, mac: string): RemoteEndpoint | undefined;
   /** The tunnel addresses of the other hosts that have endpoints of a network: to them goes what is for all. */
   hostsOf(vni: number): readonly string[];
+  /** The subnets of all overlay networks that hosts share, by VNI, where something knows more than the one that is asked for. */
+  networks?(): ReadonlyMap<number, readonly string[]>;
   /** An address of IPv6 on the segment of another host's tunnel address, which is one of IPv4; null if none is known. */
   ipv6Of?(vtep: string): string | null;
   /** Begins. */

@@ -109,10 +109,11 @@ export class DirectChanges {
     const whyLeftOut = leftOutBy(network, local);
     const wanted = new Map<string, DirectEndpoint>();
     for (const [mac, remote] of remotes) {
-      const way = remote && this.#ways.to(remote.vtep);
-      if (remote === undefined || way === undefined || whyLeftOut(remote) !== "") continue;
-      const isProven = (family: Family): boolean => this.#proofs.isProven(network, remote.vtep, family);
-      const planned = planDirectEndpoint(remote, way, isProven);
+      const vtep = remote?.vtep ?? null;
+      const way = vtep === null ? undefined : this.#ways.to(vtep);
+      if (remote === undefined || vtep === null || way === undefined || whyLeftOut(remote) !== "") continue;
+      const isProven = (family: Family): boolean => this.#proofs.isProven(network, vtep, family);
+      const planned = planDirectEndpoint({ ...remote, vtep }, way, isProven);
       if (planned.routes.length > 0) wanted.set(mac, planned);
     }
     return wanted;

@@ -10,15 +10,19 @@ import { ownOverlays } from "./own-overlays.ts";
 
 export interface DirectLeftNeeds {
   readonly state: State;
-  readonly plane: Pick<ControlPlane, "knowsPlaces">;
+  readonly plane: Pick<ControlPlane, "knowsPlaces" | "missingFor">;
   readonly kernel: Pick<Kernel, "apply" | "observeFirewall">;
 }
 
-/** The networks with endpoints here that may go the short way, whether they are in the kernel or not yet. */
+/**
+ * The networks with endpoints here that may go the short way, whether they are in the kernel or not yet: also those that stay as they
+ * are, as nobody knows of other hosts.
+ */
 export function directOverlays({ state, plane }: Pick<DirectLeftNeeds, "state" | "plane">): OverlayNetwork[] {
-  if (!plane.knowsPlaces) return [];
+  const isFollowed = (network: OverlayNetwork): boolean =>
+    plane.knowsPlaces || plane.missingFor?.(network) !== undefined;
   return [...ownOverlays(state)].flatMap(({ network, endpoints }) =>
-    endpoints.length > 0 && mayBeDirect(network) ? [network] : [],
+    endpoints.length > 0 && isFollowed(network) && mayBeDirect(network) ? [network] : [],
   );
 }
 

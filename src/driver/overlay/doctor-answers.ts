@@ -37,10 +37,24 @@ export interface PeerAnswer {
 
 /** What is wrong, and what to do. */
 export interface DoctorFinding {
-  readonly kind: Exclude<PeerState, "ok" | "idle"> | "loss" | "checksums" | "address" | "underlay" | "probes";
+  readonly kind:
+    | Exclude<PeerState, "ok" | "idle">
+    | ("loss" | "checksums" | "address" | "underlay" | "probes")
+    /** Of a swarm. */
+    | ("swarm" | "swarm-port" | "plugin-missing" | "gossip" | "docker-socket" | "br-netfilter");
   /** The host's tunnel address; null if it is about this host. */
   readonly peer: string | null;
   readonly text: string;
+}
+
+/** This node of a swarm. */
+export interface SwarmAnswer {
+  /** Where other nodes reach it. */
+  readonly address: string;
+  readonly role: "manager" | "worker";
+  /** So many managers are known to it, and so many nodes, which only a manager is told: null elsewhere. */
+  readonly managers: number;
+  readonly nodes: number | null;
 }
 
 export interface DoctorAnswer {
@@ -52,6 +66,8 @@ export interface DoctorAnswer {
   readonly networks: number;
   /** Whether checksums inside the tunnel are left to the network card; null where there is no tunnel. */
   readonly checksumOffload: boolean | null;
+  /** null if this host is a node of none, or Docker does not say; left out where a swarm has no part in it. */
+  readonly swarm?: SwarmAnswer | null;
   readonly peers: readonly PeerAnswer[];
   readonly findings: readonly DoctorFinding[];
 }

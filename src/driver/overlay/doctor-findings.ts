@@ -42,7 +42,7 @@ const texts: Readonly<Record<Exclude<PeerAnswer["state"], "ok" | "idle">, Text>>
   "port-filtered": (address, { local, port }) =>
     `${address} answers, but not on UDP port ${port}: let it pass in the firewalls of both hosts and between them, from ${local} and back; or ${address} does not have this host among its peers (TSNET_PEERS)`,
   unreachable: (address) =>
-    `${address} does not answer at all: the host is down or cut off; if it is gone for good, take it out of TSNET_PEERS, or say: tsnet hosts remove`,
+    `${address} does not answer at all: the host is down or cut off; if it is gone for good, take it out of TSNET_PEERS, or say: tsnet hosts remove, or in a swarm: docker node rm`,
   "no-route": (address) => `there is no route to ${address}: add one (ip route get ${address})`,
   "other-family": (address, { local }) =>
     `${address} is of another family than ${local}, the tunnel address of this host: set TSNET_ADVERTISE_ADDRESS to addresses of one family on all hosts`,

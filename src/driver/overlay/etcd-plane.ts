@@ -92,6 +92,10 @@ export class EtcdPlane implements ControlPlane {
     return this.#nowOrLater(this.#places.release(network, endpoint), { endpoint: endpoint.id });
   }
 
+  networks(): ReadonlyMap<number, readonly string[]> {
+    return new Map([...this.#feed.networks].map(([vni, { subnets }]) => [vni, subnets]));
+  }
+
   ipv6Of(vtep: string): string | null {
     return this.#feed.hosts.at(vtep)?.ipv6 ?? null;
   }

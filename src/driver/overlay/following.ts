@@ -45,27 +45,28 @@ export class Following {
     await Promise.all(this.#pending);
   }
 
-  #onChange(change: RemoteChange): void {
+  async #onChange(change: RemoteChange): Promise<void> {
     const { remotes, direct } = this.#needs;
     const macs = [...change.removed, ...change.put.map(({ mac }) => mac)];
-    for (const network of this.#activeWith(change.vni)) {
+    const done = this.#activeWith(change.vni).map((network) =>
       this.#later(network, async () => {
         await remotes.change(network, change);
         direct?.schedule(network.id, macs);
-      });
-    }
+      }),
+    );
+    await Promise.all(done);
   }
 
   #onHosts(vni: number | null): void {
     const { plane, remotes, direct } = this.#needs;
     this.#needs.onChange?.();
     for (const network of this.#activeWith(vni)) {
-      this.#later(network, async () => {
+      void this.#later(network, async () => {
         await remotes.flood(network);
         // of a host that has come or gone, the endpoints are told as well
         direct?.schedule(network.id, vni === null ? undefined : []);
         // what an earlier process has left is known to be wrong only now
-        if (vni === null && plane.isComplete()) await remotes.repair(network);
+        if (vni === null && plane.isComplete(network.vni)) await remotes.repair(network);
       });
     }
   }
@@ -74,10 +75,11 @@ export class Following {
     return this.#needs.active().filter((network) => vni === null || network.vni === vni);
   }
 
-  #later(network: OverlayNetwork, work: () => Promise<void>): void {
+  async #later(network: OverlayNetwork, work: () => Promise<void>): Promise<void> {
     if (this.#isStopped) return;
     const done = this.#needs.inTurn(network, work);
     this.#pending.add(done);
-    void done.then(() => this.#pending.delete(done));
+    await done;
+    this.#pending.delete(done);
   }
 }

@@ -73,7 +73,8 @@ export class OverlayMode implements Mode<OverlayNetwork> {
 
   async ensureEndpoint(network: OverlayNetwork, endpoint: Endpoint): Promise<void> {
     const { plane, overlays } = this.#needs;
-    if (plane.missing) throw new TsnetError("invalid", plane.missing);
+    const missing = plane.missingFor?.(network);
+    if (missing) throw new TsnetError("invalid", missing);
     await overlays.ensureEndpoint(network, endpoint);
   }
 

@@ -3,6 +3,7 @@ import { namespaceName } from "../../net/names.ts";
 import type { Endpoint, OverlayNetwork } from "../../plan/network.ts";
 import type { Observed } from "../../plan/observed.ts";
 import { planInnerVeth, planInnerVethRemoval, planOverlayRemoval, type Underlay } from "../../plan/overlay.ts";
+import type { RemoteEndpoint } from "../../plan/overlay-places.ts";
 import { refuseTooSmallMtu } from "../../plan/overlay-request.ts";
 import type { Repair } from "../../plan/reconcile.ts";
 import { planGatewayRepairs, withMtuOf } from "../../plan/reconcile-overlay.ts";
@@ -28,7 +29,7 @@ export interface OverlaysNeeds {
   readonly underlay: (hosts: readonly string[], paths?: Paths) => Promise<Underlay>;
   /** Is told when networks, or the hosts that have them, have come or gone. */
   readonly onChange?: () => void;
-  /** The short way to other hosts, for those networks that may go it. */
+  /** The short way to other hosts, for those networks that may go it, and what else follows networks: beside.ts. */
   readonly direct?: Pick<Direct, "schedule" | "renew" | "forget" | "repair" | "stop">;
   readonly log: Log;
 }
@@ -131,7 +132,8 @@ export class Overlays {
   async restore(): Promise<void> {
     const { plane, log } = this.#needs;
     for (const network of this.#wanted()) {
-      if (plane.missing) log.error({ network: network.id, error: plane.missing }, "an overlay network stays as it is");
+      const missing = plane.missingFor?.(network);
+      if (missing) log.error({ network: network.id, error: missing }, "an overlay network stays as it is");
       else await this.#attempt(network, () => this.#alone(network, () => this.#restore(network)));
     }
   }
@@ -140,7 +142,7 @@ export class Overlays {
   async #restore(network: OverlayNetwork): Promise<void> {
     const { kernel, plane } = this.#needs;
     const underlay = await this.#findUnderlay(network);
-    const observed = plane.isComplete() ? null : await kernel.observeNamespace(namespaceName(network.id));
+    const observed = plane.isComplete(network.vni) ? null : await kernel.observeNamespace(namespaceName(network.id));
     await this.#make(network, observed === null ? underlay : withMtuOf(observed, network, underlay));
   }
 
@@ -152,19 +154,20 @@ export class Overlays {
     });
   }
 
+  /** Endpoints of other hosts that can be reached. */
+  remotes = (network: OverlayNetwork): Iterable<RemoteEndpoint> => this.#remotes.told(network);
+
   /** Compares what is in all namespaces, or in some, with what should be, and mends it. @returns what was wrong, in words */
   async repair(namespaces?: ReadonlySet<string>): Promise<string[]> {
-    if (this.#needs.plane.missing) return [];
-    const found: string[] = [];
-    const paths: Paths = new Map();
+    const { plane, direct } = this.#needs;
+    const [found, paths]: [string[], Paths] = [[], new Map()];
     for (const network of this.#wanted()) {
-      if (namespaces?.has(namespaceName(network.id)) === false) continue;
+      if (namespaces?.has(namespaceName(network.id)) === false || plane.missingFor?.(network)) continue;
       await this.#attempt(network, async () => {
         found.push(...(await this.#alone(network, () => this.#repair(network, paths))));
       });
     }
-    found.push(...((await this.#needs.direct?.repair(namespaces)) ?? []));
-    return found;
+    return [...found, ...((await direct?.repair(namespaces)) ?? [])];
   }
 
   /** What mends the gateways. The operations are to be handed over in the same turn: plan/reconcile.ts. */

@@ -35,8 +35,8 @@ class Told {
   isStale = false;
   /** This host's tunnel address then. */
   local = "";
-  /** Why something is left out, which was said: with the host that it is on. */
-  readonly leftOut = new Map<string, string>();
+  /** Why something is left out, which was said: with the host that it is on, where that is known. */
+  readonly leftOut = new Map<string, string | null>();
 }
 
 /** So many places go to the kernel at a time, in which its thread does nothing else. */
@@ -75,8 +75,10 @@ export class RemotePlaces {
     const local = this.#needs.localOf(network);
     const hosts = this.#needs.plane.hostsOf(network.vni);
     const { leftOut } = this.#toldOf(network);
-    for (const [why, host] of leftOut) if (!hosts.includes(host)) leftOut.delete(why);
-    const vteps = network.flood ? hosts.filter((host) => isSameFamily(host, local)) : [];
+    for (const [why, host] of leftOut) if (host !== null && !hosts.includes(host)) leftOut.delete(why);
+    // one that goes to itself would come back, and be learned as another's
+    const others = hosts.filter((host) => isSameFamily(host, local) && host !== local);
+    const vteps = network.flood ? others : [];
     await this.#apply(network, setFloodList(network, vteps));
   }
 
@@ -87,7 +89,7 @@ export class RemotePlaces {
     const { isStale } = told;
     if (isStale || !isSameFamily(told.local, localOf(network))) await this.put(network);
     const reasons = isStale ? [`overlay network ${network.id}: not all that other hosts have was in the kernel`] : [];
-    const isComplete = plane.isComplete() && !told.isStale;
+    const isComplete = plane.isComplete(network.vni) && !told.isStale;
     return [...reasons, ...(await kernel.repairEntries(namespaceName(network.id), isComplete))];
   }
 
@@ -100,6 +102,12 @@ export class RemotePlaces {
     if (remote === undefined || leftOutBy(network, localOf(network))(remote) !== "") return null;
     this.#toldOf(network).macs.add(remote.mac);
     return remotePlace(network, remote);
+  }
+
+  /** Endpoints of other hosts that the kernel has been told of, or is being told of. */
+  *told(network: OverlayNetwork): Generator<RemoteEndpoint> {
+    const macs = this.#told.get(network.id)?.macs;
+    for (const remote of macs ? this.#needs.plane.remotes(network.vni) : []) if (macs?.has(remote.mac)) yield remote;
   }
 
   /** A network whose namespace is gone. */

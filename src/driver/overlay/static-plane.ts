@@ -1,10 +1,13 @@
 import { TsnetError } from "../../errors.ts";
 import { vniOf } from "../../net/vni.ts";
-import type { OverlayNetwork } from "../../plan/network.ts";
-import type { ControlPlane } from "./control-plane.ts";
+import type { Endpoint, OverlayNetwork } from "../../plan/network.ts";
+import type { RemoteEndpoint } from "../../plan/overlay-places.ts";
+import type { ControlPlane, RemoteListener } from "./control-plane.ts";
 import { refuseTakenVni } from "./free-vni.ts";
+import { GossipFeed } from "./gossip-feed.ts";
+import type { GossipFeedNeeds } from "./swarm-needs.ts";
 
-export interface StaticPlaneNeeds {
+export interface StaticPlaneNeeds extends GossipFeedNeeds {
   /** The other hosts' tunnel addresses. */
   readonly peers: readonly string[];
   /** Whether no VXLAN link of this host, wherever it is, has a VNI. */
@@ -13,19 +16,25 @@ export interface StaticPlaneNeeds {
 
 /**
  * Hosts that know of each other no more than TSNET_PEERS says: what is for all goes to all of them, and from the answers each learns
- * who is where. Networks with the same subnets are the same, unless a VNI is given.
+ * who is where. Networks with the same subnets are the same, unless a VNI is given. The nodes of a swarm tell each other of tasks besides.
  */
 export class StaticPlane implements ControlPlane {
   readonly knowsPlaces = false;
   readonly #needs: StaticPlaneNeeds;
+  readonly #feed: GossipFeed;
 
   constructor(needs: StaticPlaneNeeds) {
     this.#needs = needs;
+    this.#feed = new GossipFeed(needs);
   }
 
-  isTold = (): boolean => true;
+  isTold(): boolean {
+    return this.isComplete();
+  }
 
-  isComplete = (): boolean => true;
+  isComplete(vni?: number): boolean {
+    return this.#feed.isComplete(vni);
+  }
 
   somewhere = (): string | null => this.#needs.peers[0] ?? null;
 
@@ -47,19 +56,27 @@ export class StaticPlane implements ControlPlane {
 
   async claim(): Promise<void> {}
 
-  async release(): Promise<void> {}
-
-  remotes(): [] {
-    return [];
+  async release(network: OverlayNetwork, endpoint: Endpoint): Promise<void> {
+    this.#feed.release(network, endpoint);
   }
 
-  remote(): undefined {}
+  remotes(vni: number): Iterable<RemoteEndpoint> {
+    return this.#feed.remotes(vni);
+  }
+
+  remote(vni: number, mac: string): RemoteEndpoint | undefined {
+    return this.#feed.remote(vni, mac);
+  }
 
   hostsOf(): readonly string[] {
     return this.#needs.peers;
   }
 
-  start(): void {}
+  start(listener: RemoteListener): void {
+    this.#feed.start(listener);
+  }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#feed.close();
+  }
 }

@@ -51,6 +51,7 @@ export const rtm = {
   newNeigh: 28,
   delNeigh: 29,
   getNeigh: 30,
+  newNetconf: 80,
 } as const;
 
 /** The header's names, for messages. */
@@ -70,7 +71,18 @@ export const rtmNames: Readonly<Record<number, string>> = {
 };
 
 /** RTNLGRP_…: multicast groups. */
-export const rtnlgrp = { link: 1, neighbor: 3, ipv4IfAddr: 5, ipv4Route: 7, ipv6IfAddr: 9, ipv6Route: 11 } as const;
+export const rtnlgrp = {
+  link: 1,
+  neighbor: 3,
+  ipv4IfAddr: 5,
+  ipv4Route: 7,
+  ipv6IfAddr: 9,
+  ipv6Route: 11,
+  ipv4Netconf: 24,
+} as const;
+
+/** NETCONFA_… of include/uapi/linux/netconf.h, and the index that stands for all links. */
+export const netconf = { index: 1, forwarding: 2, rpFilter: 3, all: -1 } as const;
 
 /** IFLA_… of include/uapi/linux/if_link.h */
 export const ifla = {
@@ -155,6 +167,7 @@ export const route = {
   protocolBoot: 3,
   scopeUniverse: 0,
   scopeLink: 253,
+  scopeHost: 254,
   scopeNowhere: 255,
   unicast: 1,
   local: 2,
@@ -239,11 +252,11 @@ export const nftaCounter = { bytes: 1, packets: 2 } as const;
 export const ctMessage = { new: 0x100, get: 0x101, delete: 0x102 } as const;
 
 /** CTA_… of the same header: attributes of a flow. */
-export const cta = { tupleOrig: 1, tupleReply: 2, status: 3, id: 12, zone: 18, filter: 25 } as const;
+export const cta = { tupleOrig: 1, tupleReply: 2, status: 3, protoinfo: 4, id: 12, zone: 18, filter: 25 } as const;
 
 /** CTA_TUPLE_…, CTA_IP_… and CTA_PROTO_…, inside a tuple. Ports are in the network's byte order. */
 export const ctaTuple = { ip: 1, proto: 2 } as const;
-export const ctaIp = { v4Src: 1, v6Src: 3 } as const;
+export const ctaIp = { v4Src: 1, v4Dst: 2, v6Src: 3 } as const;
 export const ctaProto = { num: 1, dstPort: 3 } as const;
 
 /** CTA_FILTER_…_FLAGS, inside CTA_FILTER. */

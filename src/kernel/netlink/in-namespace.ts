@@ -1,4 +1,4 @@
-import { close, open, setNetworkNamespace } from "../libc.ts";
+import { close, open, setNetworkNamespace, unshareNetwork } from "../libc.ts";
 
 /** O_RDONLY | O_CLOEXEC of the C library's fcntl.h. */
 const readOnly = 0x80000;
@@ -17,6 +17,21 @@ export function inNamespace<T>(path: string, work: () => T): T {
       }
     } finally {
       close(other);
+    }
+  } finally {
+    close(own);
+  }
+}
+
+/** Runs `work` with this thread in a network namespace that is new. */
+export function inNewNamespace<T>(work: () => T): T {
+  const own = open("/proc/thread-self/ns/net", readOnly);
+  try {
+    unshareNetwork();
+    try {
+      return work();
+    } finally {
+      setNetworkNamespace(own);
     }
   } finally {
     close(own);

@@ -93,7 +93,12 @@ const decodeHairpin = (info: Attributes): boolean =>
 export function decodePort(payload: Buffer): ObservedPort {
   const info = readNested(decodeAttributes(payload, ifinfoBytes), ifla.linkInfo);
   const isPort = readText(info, iflaInfo.slaveKind) === "bridge";
-  return { ...decodeLink(payload), flags: isPort ? decodePortFlags(readNested(info, iflaInfo.slaveData)) : null };
+  const isBridge = readText(info, iflaInfo.kind) === "bridge";
+  return {
+    ...decodeLink(payload),
+    flags: isPort ? decodePortFlags(readNested(info, iflaInfo.slaveData)) : null,
+    ...(isBridge ? { filtersIpv4: readNumber(readNested(info, iflaInfo.data), iflaBr.nfCallIptables) === 1 } : {}),
+  };
 }
 
 function decodePortFlags(port: Attributes): ObservedPortFlags {

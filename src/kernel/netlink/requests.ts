@@ -11,6 +11,8 @@ interface Address {
   readonly address: string;
   /** Whether it has the broadcast address of its subnet, if it is one of IPv4. */
   readonly broadcast: boolean;
+  /** RT_SCOPE_…; that of the world if it is not given. */
+  readonly scope?: number;
 }
 
 /** A unicast route of the main table. */
@@ -27,11 +29,11 @@ interface Route {
 }
 
 /** struct ifaddrmsg and attributes. IPv6 addresses are not looked for on the link first. */
-export function addressRequest({ link, address: text, broadcast }: Address): Body {
+export function addressRequest({ link, address: text, broadcast, scope = route.scopeUniverse }: Address): Body {
   const [address, prefix] = parsePrefix(text);
   const isIpv6 = address.length === 16;
   const header = Buffer.alloc(8);
-  header.set([familyOf(address), prefix, isIpv6 ? ifaNodad : 0, 0]);
+  header.set([familyOf(address), prefix, isIpv6 ? ifaNodad : 0, scope]);
   header.writeUInt32LE(link, 4);
   const more = broadcast && !isIpv6 ? broadcastOf(address, prefix) : [];
   return { header, attributes: [[ifa.local, address], [ifa.address, address], ...more] };

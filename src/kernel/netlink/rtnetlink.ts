@@ -92,9 +92,9 @@ export class Rtnetlink {
   }
 
   /** Equivalent to: `ip address replace`, with `nodad` for IPv6; `broadcast +` for IPv4 where it is asked for. */
-  replaceAddress(link: number, address: string, { broadcast = false } = {}): void {
+  replaceAddress(link: number, address: string, { broadcast = false, scope = 0 } = {}): void {
     const type = { type: rtm.newAddr, flags: nlm.create | nlm.replace };
-    this.#socket.request({ ...type, ...addressRequest({ link, address, broadcast }) });
+    this.#socket.request({ ...type, ...addressRequest({ link, address, broadcast, scope }) });
   }
 
   /** Equivalent to: `ip address del`. */

@@ -6,7 +6,7 @@ import { namespaceName } from "../../../src/net/names.ts";
 import { localElements, planDirectEndpoint, type Way } from "../../../src/plan/direct.ts";
 import { compareDirect, planDirectChange } from "../../../src/plan/direct-change.ts";
 import { planOverlay, planOverlayRemoval } from "../../../src/plan/overlay.ts";
-import type { RemoteEndpoint } from "../../../src/plan/overlay-places.ts";
+import type { PlacedEndpoint } from "../../../src/plan/overlay-places.ts";
 import { makeNeighbor, sh } from "../../support/direct-neighbor.ts";
 import { expectNoLeftovers, ip, ipJson } from "../../support/netns.ts";
 import { until } from "../../support/poll.ts";
@@ -22,12 +22,12 @@ const network = overlayOf({ "tsnet.vni": "4242", "tsnet.datapath": "direct" }, {
 const endpoint = endpointOf({ network: network.id, mac: "02:42:0a:05:00:0a", addresses: ["10.5.0.10/24"] });
 const namespace = namespaceName(network.id);
 const macOf = (n: number): string => `02:42:0a:05:00:${n.toString(16).padStart(2, "0")}`;
-const remoteOf = (n: number, vtep: string): RemoteEndpoint => ({ mac: macOf(n), ips: [`10.5.0.${n}`], vtep });
+const remoteOf = (n: number, vtep: string): PlacedEndpoint => ({ mac: macOf(n), ips: [`10.5.0.${n}`], vtep });
 
 describe("the short way that an earlier process has left to a host that is not heard of", () => {
   let kernel: KernelClient;
   let direct: Direct;
-  let remotes: RemoteEndpoint[] = [];
+  let remotes: PlacedEndpoint[] = [];
 
   expectNoLeftovers(async () => {
     await direct.stop();
@@ -52,7 +52,7 @@ describe("the short way that an earlier process has left to a host that is not h
       ...{ knowsPlaces: true, isTold: () => true, isComplete: () => false },
       remotes: () => remotes,
       remote: (_: number, mac: string) => remotes.find((one) => one.mac === mac),
-      hostsOf: () => [...new Set(remotes.map(({ vtep }) => vtep))],
+      hostsOf: () => [...new Set(remotes.flatMap(({ vtep }) => vtep ?? []))],
     };
     const say = (): void => {};
     const log = { debug: say, info: say, warn: say, error: say };

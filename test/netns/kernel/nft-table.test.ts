@@ -98,8 +98,8 @@ describe("nft table", () => {
     ['add element inet tsnet own4 { "eth*" . 10.0.0.0/8 }', "own4"],
     ['add element inet tsnet between { "a . b" . "c" : drop }', "between"],
     ["add set inet tsnet x { type ether_type; }; add element inet tsnet x { arp }", "x"],
-    ["add set inet tsnet x { type mark . ifname; }; add element inet tsnet x { 5 . lo }", "x"],
-    ["add map inet tsnet x { type ifname : mark; }; add element inet tsnet x { lo : 5 }", "x"],
+    ["add set inet tsnet x { type icmp_type . ifname; }; add element inet tsnet x { echo-request . lo }", "x"],
+    ["add map inet tsnet x { type ifname : icmp_type; }; add element inet tsnet x { lo : echo-request }", "x"],
     [
       "add counter inet tsnet c; add map inet tsnet x { type ifname : counter; }; add element inet tsnet x { lo : c }",
       "x",

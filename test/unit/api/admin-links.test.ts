@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { TsnetError } from "../../../src/errors.ts";
 import { useAdmin } from "../../support/admin.ts";
-import { endpointAnswerOf, networkAnswerOf } from "../../support/link-answers.ts";
+import { endpointAnswerOf, failedAnswerOf, networkAnswerOf } from "../../support/link-answers.ts";
 import { idOf } from "../../support/values.ts";
 
 describe("the admin API, of networks and endpoints", () => {
@@ -15,6 +15,7 @@ describe("the admin API, of networks and endpoints", () => {
           yield [networkAnswerOf()];
           yield [networkAnswerOf({ id: idOf("b2") })];
         },
+        failedNetworks: () => [failedAnswerOf()],
         async *endpoints(network) {
           asked.push(network);
           if (network === "b9") throw new TsnetError("not-found", "network=b9: no such network");
@@ -25,9 +26,10 @@ describe("the admin API, of networks and endpoints", () => {
     });
   });
 
-  it("lists networks, in however many parts they come", async () => {
+  it("lists networks, in however many parts they come, and those that could not be allocated", async () => {
     const networks = [networkAnswerOf(), networkAnswerOf({ id: idOf("b2") })];
-    expect(await ask("/v1/networks")).to.deep.equal({ status: 200, body: { networks } });
+    const failed = [failedAnswerOf()];
+    expect(await ask("/v1/networks")).to.deep.equal({ status: 200, body: { networks, failed } });
   });
 
   it("lists endpoints, of all networks or of one", async () => {

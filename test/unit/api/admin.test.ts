@@ -93,7 +93,7 @@ describe("the admin API", () => {
 
   const known =
     "there is GET of /v1/networks, /v1/endpoints, /v1/ports, /v1/firewall, /v1/firewall/explain, /v1/ipam, " +
-    "/v1/ipam/leases, /v1/ipam/check, /v1/hosts, /v1/doctor, and POST of /v1/ipam/check and /v1/hosts/remove";
+    "/v1/ipam/leases, /v1/ipam/check, /v1/hosts, /v1/doctor, /v1/services, and POST of /v1/ipam/check and /v1/hosts/remove";
   const wrong: [path: string, status: number, error: string][] = [
     ["/v1/firewall/explain", 400, "port=: expected a number from 1 to 65535"],
     ["/v1/firewall/explain?port=0", 400, "port=0: expected a number from 1 to 65535"],

@@ -15,6 +15,8 @@ const methods: Readonly<Record<string, Method>> = methodsOf({
   networks: trap(),
   endpoints: trap(),
   ipam: trap(),
+  allocations: trap(),
+  nodes: trap(),
   scope: "local",
   requiresMacAddress: false,
 } as Drivers);
@@ -79,6 +81,11 @@ const cases: [method: string, body: unknown, text: string][] = [
   ],
   ["NetworkDriver.CreateNetwork", network({ Options: 5 }), "Options: expected object, got 5"],
   ["NetworkDriver.AllocateNetwork", { NetworkID, Options: { a: [] } }, "Options.a: expected string, got []"],
+  [
+    "NetworkDriver.AllocateNetwork",
+    { NetworkID, Options: {}, IPv4Data: [{ Pool: "10.0.0.0" }] },
+    'IPv4Data[0].Pool: expected an address in CIDR form, such as 172.18.0.2/16, got "10.0.0.0"',
+  ],
   ["NetworkDriver.GwAllocCheck", { Options: [] }, "Options: expected object, got []"],
   ["NetworkDriver.DeleteNetwork", { NetworkID: null }, "NetworkID: expected string, got null"],
   ["NetworkDriver.FreeNetwork", {}, "NetworkID: expected string, got nothing"],
@@ -148,6 +155,12 @@ const cases: [method: string, body: unknown, text: string][] = [
   ],
   ["NetworkDriver.ProgramExternalConnectivity", binding({ Port: "80" }), `${portmap}.Port: expected number, got "80"`],
   ["NetworkDriver.DiscoverNew", {}, "DiscoveryType: expected number, got nothing"],
+  [
+    "NetworkDriver.DiscoverNew",
+    { DiscoveryType: 1, DiscoveryData: { Address: "node-2" } },
+    `DiscoveryData.${addressText("node-2")}`,
+  ],
+  ["NetworkDriver.DiscoverDelete", { DiscoveryType: 1, DiscoveryData: 5 }, "DiscoveryData: expected object, got 5"],
   ["IpamDriver.RequestPool", {}, "AddressSpace: expected string, got nothing"],
   ["IpamDriver.RequestPool", { AddressSpace: "x", V6: 1 }, "V6: expected boolean, got 1"],
   ["IpamDriver.ReleasePool", { PoolID: "" }, 'PoolID: expected the ID of a pool, got ""'],

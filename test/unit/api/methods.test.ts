@@ -139,9 +139,6 @@ describe("the methods, over the socket", () => {
       expect(await call(method, { NetworkID, EndpointID }), method).to.deep.equal(ok());
     }
     expect(await call("FreeNetwork", { NetworkID })).to.deep.equal(ok());
-    expect(
-      await call("AllocateNetwork", { NetworkID, Options: { a: "b" }, IPv4Data: null, IPv6Data: null }),
-    ).to.deep.equal(ok({ Options: { a: "b" } }));
     for (const method of ["DiscoverNew", "DiscoverDelete"]) {
       expect(
         await call(method, { DiscoveryType: 1, DiscoveryData: { Address: "10.0.0.5", BindAddress: "", Self: false } }),
@@ -157,6 +154,68 @@ describe("the methods, over the socket", () => {
       expect(await plugin.call("IpamDriver.RequestPool", body)).to.deep.equal(made);
       expect(JSON.stringify(await plugin.call("IpamDriver.RequestPool", body))).to.contain("Pool overlaps");
     }
+  });
+
+  it("say of a swarm's network what all nodes are to have, and make it so", async () => {
+    world.peers = ["192.0.2.2"];
+    await stopDriver(driver);
+    driver = await startDriver(world, new MemoryStore());
+    const methods = methodsOf({ ...driver, scope: "global", requiresMacAddress: false });
+    const run = (method: string, body: object) =>
+      methods[`NetworkDriver.${method}`]?.run(body, new AbortController().signal);
+    const Pool = { Pool: "10.5.0.0/24", Gateway: "10.5.0.1/24" };
+    const asked = {
+      NetworkID,
+      Options: { "tsnet.flood": "true" },
+      IPv4Data: [{ AddressSpace: "", ...Pool }],
+      IPv6Data: null,
+    };
+    const answer = (await run("AllocateNetwork", asked)) as { Options: Record<string, string> };
+    expect(answer.Options).to.include({ "tsnet.flood": "true", mode: "overlay" });
+    const IPv4Data = [{ AddressSpace: "LocalDefault", ...Pool }];
+    const Options = { "com.docker.network.enable_ipv6": false, "com.docker.network.generic": answer.Options };
+    for (let time = 0; time < 2; time++) await run("CreateNetwork", { NetworkID, Options, IPv4Data, IPv6Data: [] });
+    const [network] = driver.state.networks();
+    expect(network).to.include({ mode: "overlay", vni: Number(answer.Options["tsnet.vni"]) });
+    expect(await run("AllocateNetwork", { ...asked, Options: answer.Options })).to.deep.equal(answer);
+    await run("DeleteNetwork", { NetworkID });
+    expect(await run("FreeNetwork", { NetworkID })).to.deep.equal({});
+    expect([...(await driver.store.list("allocation"))]).to.deep.equal([]);
+  });
+
+  it("refuse on each node the options that the swarm's leader could not refuse, in the same words", async () => {
+    const Options = { "tsnet.vnii": "5" };
+    const IPv4Data = [{ AddressSpace: "", Pool: "10.5.0.0/24", Gateway: "10.5.0.1/24" }];
+    const answer = await call("AllocateNetwork", { NetworkID, Options, IPv4Data, IPv6Data: null });
+    expect(answer).to.deep.equal(ok({ Options: { ...Options, mode: "overlay" } }));
+    const [failed] = driver.allocations.failed();
+    const generic = { "com.docker.network.generic": (answer.body as { Options: object }).Options };
+    const onNode = await call("CreateNetwork", { NetworkID, Options: generic, IPv4Data, IPv6Data: [] });
+    expect(onNode).to.deep.equal(refused(failed?.error ?? "nothing"));
+  });
+
+  it("tell of the swarm's other nodes", async () => {
+    const tell = (method: string, Address: string, Self = false) =>
+      call(method, { DiscoveryType: 1, DiscoveryData: { Address, BindAddress: "", Self } });
+    for (const answer of [await tell("DiscoverNew", "10.0.0.5"), await tell("DiscoverNew", "10.0.0.9", true)]) {
+      expect(answer).to.deep.equal(ok());
+    }
+    expect(await call("DiscoverNew", { DiscoveryType: 2, DiscoveryData: [{ Key: "x" }] })).to.deep.equal(ok());
+    expect([driver.nodes.addresses(), driver.nodes.self()]).to.deep.equal([["10.0.0.5"], "10.0.0.9"]);
+    expect(await tell("DiscoverDelete", "10.0.0.5")).to.deep.equal(ok());
+    expect(await driver.store.get("node", "10.0.0.5")).to.deep.equal({ goneMs: driver.clock.now });
+  });
+
+  it("take the swarm's own name alone for a new leadership", async () => {
+    const epochs: string[] = [];
+    driver.allocations.newEpoch = () => void epochs.push("new");
+    const registered = { scope: "global", requiresMacAddress: false } as const;
+    for (const servesSwarm of [false, true]) {
+      const methods = methodsOf({ ...driver, ...registered, servesSwarm });
+      const answer = await methods["NetworkDriver.GetCapabilities"]?.run(undefined, new AbortController().signal);
+      expect(answer).to.deep.equal({ Scope: "global", ConnectivityScope: "global", GwAllocChecker: true });
+    }
+    expect(epochs).to.deep.equal(["new"]);
   });
 
   it("keep a swarm's replay apart from what comes under a name that no swarm takes", async () => {

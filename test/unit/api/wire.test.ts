@@ -23,6 +23,8 @@ const methods: Readonly<Record<string, Method>> = methodsOf({
   networks: note(),
   ipam: note(),
   endpoints: endpoints(),
+  allocations: note(),
+  nodes: note(),
   scope: "local",
   requiresMacAddress: false,
 } as Drivers);

@@ -24,6 +24,15 @@ Nothing is wrong.
 `);
   });
 
+  it("prints what this node of a swarm knows of the others", () => {
+    const swarm = { address: "10.0.0.1", role: "worker", managers: 1, nodes: null } as const;
+    const worker = formatDoctor({ ...answer, swarm });
+    expect(worker).to.include("network cards\nSwarm:            worker at 10.0.0.1, knows 1 manager\n\nHOST");
+    const manager = formatDoctor({ ...answer, swarm: { ...swarm, role: "manager", managers: 3, nodes: 5 } });
+    expect(manager).to.include("manager at 10.0.0.1, knows 3 managers and 5 nodes\n");
+    expect(formatDoctor({ ...answer, swarm: null })).not.to.include("Swarm:");
+  });
+
   it("prints what is not known, and what is wrong", () => {
     const nothing = { roundTripMs: null, routeMtuBytes: null, verifiedMtuBytes: null, loss: null, lastSeen: null };
     const gone: PeerAnswer = { ...peer, ...nothing, state: "no-route", probes: 0 };

@@ -5,7 +5,7 @@ import { expect } from "chai";
 import { TsnetError } from "../../../src/errors.ts";
 import { useAdmin } from "../../support/admin.ts";
 import { attempt, type Outcome } from "../../support/commands.ts";
-import { endpointAnswerOf, networkAnswerOf } from "../../support/link-answers.ts";
+import { endpointAnswerOf, failedAnswerOf, networkAnswerOf } from "../../support/link-answers.ts";
 import { idOf } from "../../support/values.ts";
 
 const program = new URL("../../../src/cli/tsnet", import.meta.url).pathname;
@@ -22,6 +22,7 @@ describe("the commands tsnet networks and tsnet endpoints", () => {
         async *networks() {
           yield [networkAnswerOf(), networkAnswerOf({ id: idOf("b2") })];
         },
+        failedNetworks: () => [failedAnswerOf()],
         async *endpoints(network) {
           asked.push(network);
           if (network === idOf("b2")) throw new TsnetError("kernel", "RTM_GETLINK: EPERM");
@@ -30,7 +31,10 @@ describe("the commands tsnet networks and tsnet endpoints", () => {
       },
     });
     dockerd = createServer((request, response) => {
-      const networks = [{ Id: idOf("b1"), Name: "lan" }];
+      const networks = [
+        { Id: idOf("b1"), Name: "lan" },
+        { Id: failedAnswerOf().id, Name: "bad" },
+      ];
       const containers = [{ Names: ["/one"], NetworkSettings: { Networks: { lan: { EndpointID: idOf("e1") } } } }];
       response.end(JSON.stringify(request.url === "/networks" ? networks : containers));
     });
@@ -50,7 +54,11 @@ describe("the commands tsnet networks and tsnet endpoints", () => {
     const { code, stdout, stderr } = await tsnet("networks");
     expect([code, stderr]).to.deep.equal([0, ""]);
     expect(stdout.split("\n")[2]).to.match(/^lan +macvlan bridge +eth1 +- +1500 +192\.168\.1\.0\/24 +2 +up$/);
-    const { networks } = JSON.parse((await tsnet("networks --json")).stdout);
+    expect(stdout.split("\n")[3]).to.match(
+      /^bad +overlay +- +- +- +10\.0\.1\.0\/24 +- +failed: unknown option tsnet\.vnii=5 .+ did you mean tsnet\.vni\?$/,
+    );
+    const { networks, failed } = JSON.parse((await tsnet("networks --json")).stdout);
+    expect(failed).to.deep.equal([{ ...failedAnswerOf(), name: "bad" }]);
     const [unnamed, named] = [
       { ...networkAnswerOf({ id: idOf("b2") }), name: null },
       { ...networkAnswerOf(), name: "lan" },

@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import { noNames, parseNames } from "../../../src/cli/docker-names.ts";
 import { formatEndpoints, namedEndpoints } from "../../../src/cli/endpoints.ts";
-import { findNetwork, formatNetworks, namedNetworks } from "../../../src/cli/networks.ts";
+import { findNetwork, formatNetworks, namedFailures, namedNetworks } from "../../../src/cli/networks.ts";
 import type { NetworkAnswer } from "../../../src/driver/report-link-answers.ts";
-import { endpointAnswerOf, networkAnswerOf } from "../../support/link-answers.ts";
+import { endpointAnswerOf, failedAnswerOf, networkAnswerOf } from "../../support/link-answers.ts";
 import { idOf } from "../../support/values.ts";
 
 const names = parseNames(
@@ -60,6 +60,26 @@ describe("tsnet networks, as text", () => {
       ["overlay", "tsnet-d1000000000", "4097", "namespace missing"],
       ["overlay", "tsnet-d1000000000", "4098", "tsx-d1000000000 down"],
       ["bridge", "tsb-a1000000000", "-", "up"],
+    ]);
+  });
+
+  it("has networks of the swarm that could not be allocated last, on one line each", () => {
+    const failed = [
+      failedAnswerOf({ id: idOf("b3"), mode: null, subnets: ["10.0.1.0/24", "fd00::/64"], error: "a\tb\nc \u001b[2J" }),
+      failedAnswerOf({ id: idOf("b2") }),
+    ];
+    const hostAccess = { link: "tsh-b1000000000", addresses: [], state: "up" } as const;
+    const networks = namedNetworks(
+      [networkAnswerOf({ hostAccess }), networkAnswerOf({ id: idOf("a1"), vni: 5 })],
+      names,
+    );
+    const lines = formatNetworks(networks, namedFailures(failed, names)).trimEnd().split("\n");
+    expect(lines.map((line) => line.split(/ {3,}/)).slice(3)).to.deep.equal([
+      ["lan9", "-", "-", "-", "-", "-", "10.0.1.0/24, fd00::/64", "-", "-", "failed: a b c ?[2J"],
+      [
+        ...["lan10", "overlay", "-", "-", "-", "-", "10.0.1.0/24", "-", "-"],
+        "failed: unknown option tsnet.vnii=5 for mode overlay: did you mean tsnet.vni?",
+      ],
     ]);
   });
 

@@ -128,6 +128,20 @@ describe("DockerView", () => {
     ]);
   });
 
+  it("shows a swarm's networks, those that wait for their driver's answer among them, with what that has said", async () => {
+    const swarms = { ...network("s"), IPAM: { Driver: "", Options: null, Config: null } };
+    const waiting = { ...swarms, Driver: "", Options: null };
+    const allocated = { ...swarms, Id: "t".repeat(64), Name: "t", Options: { mode: "overlay", "tsnet.vni": "5000" } };
+    docker.networks = [waiting, allocated];
+    await docker.listen();
+    view.start();
+    await shows("s", "t");
+    expect(view.networks()?.map(({ driver, vni }) => [driver, vni])).to.deep.equal([
+      ["", undefined],
+      ["macvlan", "5000"],
+    ]);
+  });
+
   it("asks anew when something happens to a network, and once for what happens meanwhile", async () => {
     await docker.listen();
     view.start();

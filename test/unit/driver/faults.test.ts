@@ -2,7 +2,7 @@
 import { expect } from "chai";
 import { explain } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
-import { etcdOf, other } from "../../support/cluster.ts";
+import { etcdOf, other, swarmOf } from "../../support/cluster.ts";
 import {
   type Driver,
   expectAgreement,
@@ -24,6 +24,7 @@ function hostFor({ plane = "none" }: Operation): World {
   const world = new World();
   if (plane === "static") world.peers = [other.vtep];
   if (plane === "etcd") world.etcd = etcdOf();
+  if (plane === "swarm") world.swarm = swarmOf();
   world.links.add("lan", "bridge", { up: true });
   world.links.add("eth0", "", { up: true });
   return world;

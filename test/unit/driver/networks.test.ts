@@ -29,6 +29,15 @@ describe("networks", () => {
   });
   afterEach(() => stopDriver(driver));
 
+  it("that are bridges of a version that knew no other mode stay so when Docker asks again, whatever is usual now", async () => {
+    await create();
+    await stopDriver(driver);
+    world.scope = "global";
+    driver = await startDriver(world, driver.store);
+    expect(await failure(create())).to.equal("no error");
+    expect([...driver.state.networks()].map(({ mode }) => mode)).to.deep.equal(["bridge"]);
+  });
+
   it("are a bridge with its address, its sysctls and its place in the firewall, and forwarding", async () => {
     await create();
     await agree();
@@ -53,6 +62,20 @@ describe("networks", () => {
     expect([...(await driver.store.list("network")).values()])
       .to.have.length(1)
       .and.to.have.nested.property("[0].ready", true);
+  });
+
+  it("are overlays where all networks are a swarm's, unless their options say otherwise", async () => {
+    await stopDriver(driver);
+    Object.assign(world, { scope: "global", peers: ["192.0.2.2"] });
+    driver = await startDriver(world, new MemoryStore());
+    const gateways = (options: Record<string, string>) => driver.networks.checkGateways({ options, internal: true });
+    expect(gateways({})).to.deep.equal({ SkipIPv4: true, SkipIPv6: true });
+    expect(gateways({ mode: "bridge" })).to.deep.equal({ SkipIPv4: false, SkipIPv6: false });
+    await create({ options: { "tsnet.vni": "5000" } });
+    await create({ options: { "tsnet.vni": "5000", mode: "overlay" } }); // the same
+    await create({ id: idOf("b2"), options: { mode: "bridge" }, ipv4: ipv4Of("10.6") });
+    expect([...driver.state.networks()].map(({ mode }) => mode)).to.deep.equal(["overlay", "bridge"]);
+    expect(driver.state.network(idOf("a1"))).to.include({ vni: 5000 });
   });
 
   it("have an address on the bridge for each of several subnets, which come in any order", async () => {

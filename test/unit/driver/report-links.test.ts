@@ -35,6 +35,7 @@ class Lab {
       this.meanwhile();
       return this.observed;
     },
+    failedNetworks: () => [],
     namespacePath: (name) => `/run/netns/${name}`,
   });
   observed: Awaited<ReturnType<LinkReportNeeds["observeLinks"]>> = {

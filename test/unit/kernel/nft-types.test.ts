@@ -12,6 +12,7 @@ const type = {
   etherType: 10,
   protocol: 12,
   service: 13,
+  mark: 19,
   name: 41,
 } as const;
 
@@ -53,6 +54,11 @@ describe("nft types", () => {
     const number = concatenated(type.etherAddress, type.ipv4);
     expect(layoutOf(number)?.bytes).to.equal(12);
     expect(format(number, "02420a0500090000 0a050009")).to.equal("02:42:0a:05:00:09 . 10.5.0.9");
+  });
+
+  it("write marks, which are in the host's byte order, as numbers", () => {
+    expect(format(type.mark, "01000000")).to.equal("1");
+    expect(format(concatenated(type.ipv4, type.mark), "0a0500c8 ff030000")).to.equal("10.5.0.200 . 1023");
   });
 
   it("write a single part without padding", () => {

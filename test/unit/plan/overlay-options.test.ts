@@ -14,6 +14,7 @@ const understood: [key: string, value: string, options: OverlayOptions][] = [
   [list, "4097", { vni: 4097 }],
   // Docker has one for each subnet
   [list, "4097,4098, 4099", { vni: 4097 }],
+  ["tsnet.vxlan_port", "4790", { port: 4790 }],
   ["tsnet.flood", "false", { flood: false }],
   ["tsnet.flood", "1", { flood: true }],
   ["tsnet.datapath", "auto", { datapath: "auto" }],
@@ -34,6 +35,7 @@ const understood: [key: string, value: string, options: OverlayOptions][] = [
 ];
 
 const vni = "expected a VNI from 1 to 16777215";
+const udpPort = "expected a UDP port from 1 to 65535";
 const boolean = "expected true or false";
 const noEncryption = "this version of tsnet does not encrypt; leave it out, or use Docker's own overlay";
 
@@ -42,6 +44,7 @@ const refused: [key: string, value: string, reason: string][] = [
     (value): [string, string, string] => ["tsnet.vni", value, vni],
   ),
   ...["", "0", "4097,", "4097,16777216", "4097;4098", ","].map((value): [string, string, string] => [list, value, vni]),
+  ...["0", "65536", "", "4789a"].map((value): [string, string, string] => ["tsnet.vxlan_port", value, udpPort]),
   ["tsnet.flood", "off", boolean],
   ["tsnet.flood", "", boolean],
   ["tsnet.datapath", "fast", "expected auto or vxlan or direct"],

@@ -3,6 +3,7 @@ import { IpamCheck } from "../../../../src/driver/ipam/check.ts";
 import { State } from "../../../../src/driver/state.ts";
 import { TsnetError } from "../../../../src/errors.ts";
 import type { DockerNetwork } from "../../../../src/plan/docker-network.ts";
+import type { SwarmRole } from "../../../../src/plan/docker-swarm.ts";
 import { MemoryStore } from "../../../../src/store/memory-store.ts";
 import { FakeIpam } from "../../../support/checked-ipam.ts";
 import { TestLog } from "../../../support/driver.ts";
@@ -19,6 +20,9 @@ describe("IpamCheck", () => {
   let now: number;
   let docker: DockerNetwork[] | null;
   let containers: Map<string, string>;
+  let role: SwarmRole | null;
+  /** What is answered first. */
+  let roles: (SwarmRole | null)[];
   /** What happens between the look at tsnet and the look at Docker. */
   let meanwhile: () => Promise<void>;
   let check: IpamCheck;
@@ -47,6 +51,7 @@ describe("IpamCheck", () => {
     now = 1_000_000;
     docker = [dockers(networkId, "172.18.0.0/16")];
     containers = new Map();
+    [role, roles] = [null, []];
     meanwhile = async () => {};
     grace = graceMs;
     deleted = [];
@@ -64,6 +69,7 @@ describe("IpamCheck", () => {
           await meanwhile();
           return containers;
         },
+        swarmRole: async () => (roles.length > 0 ? (roles.shift() ?? null) : role),
       },
     });
   });
@@ -225,6 +231,7 @@ describe("IpamCheck", () => {
         docker: {
           refresh: async () => (++asked < 3 ? before : [dockers("c", "10.8.0.0/24")]),
           containersIn: async () => null,
+          swarmRole: async () => null,
         },
       });
       await late.check();
@@ -332,6 +339,109 @@ describe("IpamCheck", () => {
     expect(ipam.held()).to.include("10.6.0.0/24");
     ipam.beforeRelease = () => ipam.stale.delete(ids[1] ?? ""); // asked for at last
     expect(await repair()).to.deep.equal([ids[0]]);
+  });
+
+  describe("of a pool that this host has given out as a swarm's leader", () => {
+    let left: string;
+    const swarms = (subnet: string, ipamDriver = "tsnet-plugin:latest") => ({
+      ...dockers("k2d3xyzcarhsmwbp7fa5qtn91", subnet),
+      ...{ driver: "tsnet-plugin:latest", ipamDriver },
+    });
+    const others = () => dockers(networkId, "172.18.0.0/16");
+    const isKept = () => ipam.held().includes("10.6.0.0/24");
+    beforeEach(() => {
+      left = ipam.addPool("10.6.0.0/24", { addressSpace: "tsnet-global" });
+      ipam.hold(left, "10.6.0.2");
+    });
+
+    for (const is of ["none", "worker", "manager"] as const) {
+      it(`gives it back by itself, with its addresses, after the grace time, where it is ${is} of a swarm`, async () => {
+        role = is;
+        expect(await found()).to.deep.equal([`left-pool ${left}`]);
+        now += graceMs - 1;
+        await check.sweep();
+        expect(isKept()).to.equal(true);
+        now += 1;
+        await check.sweep();
+        expect(ipam.held()).to.deep.equal(["172.18.0.0/16", "172.18.0.1"]);
+        expect(log.lines).to.have.length(1);
+        expect(log.lines[0]).to.match(/^warn: gave back what nobody uses: tsnet-global\/10\.6\.0\.0\/24/);
+      });
+    }
+
+    it("leaves it to a network of the swarm, as far as its managers know them all, and to one of this host", async () => {
+      role = "manager";
+      docker = [others(), swarms("10.6.0.0/24")];
+      expect(await found()).to.deep.equal([]);
+      docker = [others(), swarms("10.6.0.0/24", "default")];
+      expect(await found()).to.deep.equal([`left-pool ${left}`]);
+      role = "worker";
+      docker = [others(), swarms("10.6.0.0/24")];
+      expect(await found()).to.deep.equal([`left-pool ${left}`]);
+      docker = [others(), dockers(idOf("b"), "10.6.0.0/24")];
+      expect(await found()).to.deep.equal([]);
+    });
+
+    it("does nothing while Docker cannot be asked, or has no leader, and begins anew then", async () => {
+      role = "manager";
+      await check.check();
+      now += graceMs;
+      docker = null;
+      expect(await found()).to.deep.equal([]);
+      docker = [others()];
+      role = null;
+      expect(await found()).to.deep.equal([]);
+      role = "manager";
+      roles = [null];
+      expect(await found(), "before the networks were told").to.deep.equal([]);
+      roles = ["manager", null];
+      expect(await found(), "after it").to.deep.equal([]);
+      roles = ["worker", "manager"];
+      expect(await found(), "another one").to.deep.equal([]);
+      await check.sweep();
+      expect(isKept()).to.equal(true);
+    });
+
+    it("looks again before it gives it back", async () => {
+      role = "manager";
+      await check.check();
+      now += graceMs;
+      roles = ["manager", "manager", "worker"];
+      await check.sweep();
+      expect(isKept()).to.equal(true);
+    });
+
+    it("leaves it to a leader that asks for it again, and counts from then", async () => {
+      role = "worker";
+      await check.check();
+      now += graceMs;
+      ipam.ask(left);
+      await check.sweep();
+      expect(isKept()).to.equal(true);
+      now += graceMs - 1;
+      await check.sweep();
+      expect(isKept()).to.equal(true);
+      let asked = 0;
+      const refresh = async () => {
+        if (++asked === 3) ipam.ask(left); // by then it has been decided
+        return [others()];
+      };
+      const late = new IpamCheck({
+        ...{ ipam, state, log, graceMs: 0, hostId: "host-1", now: () => now, deleteNetwork },
+        docker: { refresh, containersIn: async () => null, swarmRole: async () => "worker" },
+      });
+      await late.check();
+      await late.sweep();
+      expect([asked, isKept()]).to.deep.equal([3, true]);
+    });
+
+    it("leaves what is in etcd: another leader goes on with it", async () => {
+      role = "worker";
+      await ipam.releasePool(left);
+      const shared = ipam.addPool("10.7.0.0/24", { addressSpace: "tsnet-global", lastRequest: null });
+      expect(await found()).to.deep.equal([]);
+      expect(ipam.held()).to.include(shared.split("/").slice(1).join("/"));
+    });
   });
 
   it("logs once what it cannot mend, and that it could not give something back", async () => {

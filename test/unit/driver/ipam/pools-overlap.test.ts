@@ -42,8 +42,9 @@ const requestPool = (pools: Pools, n: number) =>
     false,
   );
 
+/** Requests are counted from the start of the process. */
 const seen = (pools: Pools): object[] =>
-  [...pools.pools()].map((view) => ({ ...view, leases: [...pools.leasesOf(view.id)] }));
+  [...pools.pools()].map((view) => ({ ...view, lastRequest: 0, leases: [...pools.leasesOf(view.id)] }));
 
 function run({ call, pool, address, name }: Step, pools: Pools, ids: readonly string[]): Promise<unknown> {
   const poolId = ids[pool] ?? "";

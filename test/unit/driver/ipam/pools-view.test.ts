@@ -52,7 +52,7 @@ describe("what there is to see of pools", () => {
     expect([...lab.pools.pools()]).to.deep.equal([
       {
         ...{ id, addressSpace: "tsnet-local", family: 4, subnet: "10.0.0.0/24", subPool: "10.0.0.8/29" },
-        ...{ network: "n1", hosts: [], size: 8n, reserved: 0n, used: 0n, resting: 0n, free: 8n },
+        ...{ network: "n1", hosts: [], size: 8n, reserved: 0n, used: 0n, resting: 0n, free: 8n, lastRequest: 1 },
       },
     ]);
   });

@@ -1,6 +1,9 @@
 /** A swarm asks for everything again while etcd is late, or hangs. */
 import { expect } from "chai";
+import { defaultPools } from "../../../../src/driver/ipam/default-pools.ts";
+import { Ipam } from "../../../../src/driver/ipam/ipam.ts";
 import { MemoryStore } from "../../../../src/store/memory-store.ts";
+import { TestLog } from "../../../support/driver.ts";
 import { poolOn, type SharedHost, startHost, takeOn, Wire } from "../../../support/shared-host.ts";
 import { errorOf } from "../../../support/store-contract.ts";
 
@@ -90,6 +93,22 @@ describe("a replay of what is in etcd", () => {
     await takeOn(host, id, "10.1.0.2");
     const unclaimed = [...host.ipam.leasesOf(id)].filter((lease) => host.ipam.isUnclaimed(lease));
     expect(unclaimed.map(({ address }) => address)).to.deep.equal(["10.1.0.3"]);
+  });
+
+  it("is of no host alone, nor is what was on a host's disk before there was etcd", async () => {
+    const id = await poolOn(host, "10.1.0.0/24", {}, global);
+    const disk = new MemoryStore();
+    const options = { records: disk, hostId: "b", hostName: "b", defaultPools: defaultPools("b"), log: new TestLog() };
+    const alone = new Ipam({ ...options, excluded: async () => [], now: () => 1 });
+    await alone.restore();
+    const wish = { ...global, pool: "10.2.0.0/24", subPool: "", options: {}, v6: false };
+    const { poolId } = await alone.requestPool(wish);
+    const last = ({ ipam }: { ipam: Ipam }) => ipam.pools().map((pool) => [pool.id, pool.lastRequest]);
+    expect(last({ ipam: alone })).to.deep.equal([[poolId, 1]]);
+    const together = await startHost("b", new MemoryStore(128), { disk });
+    expect(last(together)).to.deep.equal([[poolId, null]]);
+    await together.ipam.close();
+    expect(last(host)).to.deep.equal([[id, null]]);
   });
 
   it("fails in time if nothing is ever heard", async () => {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { defaultPools } from "../../../../src/driver/ipam/default-pools.ts";
 import { Ipam } from "../../../../src/driver/ipam/ipam.ts";
+import type { PoolView } from "../../../../src/driver/ipam/views.ts";
 import { MemoryStore } from "../../../../src/store/memory-store.ts";
 import { TestLog } from "../../../support/driver.ts";
 import { type SharedHost, startHost } from "../../../support/shared-host.ts";
@@ -156,6 +157,17 @@ for (const [where, open] of kinds) {
       expect(unclaimed()).to.deep.equal([]);
     });
 
+    it("says that a pool is in use again when it, or an address of it, is asked for", async () => {
+      const last = () => next.ipam.pools().find((pool) => pool.id === id)?.lastRequest;
+      const seen = [last()];
+      next.ipam.newEpoch();
+      await requestPool(next, "10.1.0.0/24");
+      seen.push(last());
+      await take(next, id, "10.1.0.2");
+      seen.push(last());
+      expect(new Set(seen).size).to.equal(where.includes("etcd") ? 1 : 3);
+    });
+
     it("does not take a refused wish for one that was made", async () => {
       next.ipam.newEpoch();
       expect(await code(requestPool(next, "10.1.0.0/16"))).to.equal("conflict");
@@ -165,6 +177,68 @@ for (const [where, open] of kinds) {
     });
   });
 }
+
+describe("a pool of a former leader that is given back", () => {
+  let store: MemoryStore;
+  let manager: Manager;
+  let id: string;
+  const view = () => manager.ipam.pools().find((pool) => pool.id === id) as PoolView;
+  const records = async () => [...(await store.list("pool")).keys(), ...(await store.list("lease")).keys()];
+  const held = () => [...manager.ipam.leasesOf(id)].map(({ address }) => address);
+
+  beforeEach(async () => {
+    store = new MemoryStore();
+    id = await lead(await onDisk(store));
+    manager = await onDisk(store); // started anew
+  });
+
+  it("goes with its addresses, from the disk as well", async () => {
+    expect(await manager.ipam.releaseUnused(view())).to.equal(true);
+    expect(manager.ipam.pools()).to.deep.equal([]);
+    expect(await records()).to.deep.equal([]);
+    await lead(manager);
+  });
+
+  it("stays if it, or an address of it, was asked for since it was looked at", async () => {
+    const before = view();
+    manager.ipam.newEpoch();
+    await requestPool(manager, "10.1.0.0/24");
+    expect(await manager.ipam.releaseUnused(before)).to.equal(false);
+    const replayed = view();
+    const taken = take(manager, id, "10.1.0.2");
+    expect(await manager.ipam.releaseUnused(replayed)).to.equal(false);
+    expect(await taken).to.equal("10.1.0.2/24");
+    expect(held()).to.deep.equal(["10.1.0.1", "10.1.0.2", "10.1.0.3"]);
+  });
+
+  it("is made anew for a leader that asks for it while it goes, with what it asks for and nothing else", async () => {
+    manager.ipam.newEpoch();
+    const released = manager.ipam.releaseUnused(view());
+    const asked = replay(manager);
+    expect(await released).to.equal(true);
+    await asked;
+    expect(held()).to.deep.equal(["10.1.0.1", "10.1.0.2"]);
+    expect((await onDisk(store)).ipam.pools().map((pool) => pool.id)).to.deep.equal([id]);
+    expect(await code(requestPool(manager, "10.1.0.0/24"))).to.equal("conflict");
+    expect(await take(manager, id)).to.equal("10.1.0.3/24");
+  });
+
+  it("is made anew for a network that is made with its subnet while it goes", async () => {
+    await manager.ipam.releasePool(id);
+    await lead(manager);
+    const released = manager.ipam.releaseUnused(view());
+    expect(await requestPool(manager, "10.1.0.0/24")).to.equal(id);
+    expect([await released, held()]).to.deep.equal([true, []]);
+  });
+
+  it("is asked for by one of two leaders that ask for it while it goes", async () => {
+    manager.ipam.newEpoch();
+    const released = manager.ipam.releaseUnused(view());
+    const asked = await Promise.allSettled([requestPool(manager, "10.1.0.0/24"), requestPool(manager, "10.1.0.0/24")]);
+    expect(await released).to.equal(true);
+    expect(asked.map(({ status }) => status).toSorted()).to.deep.equal(["fulfilled", "rejected"]);
+  });
+});
 
 describe("the local address space", () => {
   let node: Manager;

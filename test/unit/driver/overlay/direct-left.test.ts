@@ -1,8 +1,10 @@
 /** What a process does at its start with what another has left of the short way, before it knows of other hosts. */
 import { expect } from "chai";
+import { directOverlays } from "../../../../src/driver/overlay/direct-left.ts";
 import { MemoryStore } from "../../../../src/store/memory-store.ts";
 import { etcdOf } from "../../../support/cluster.ts";
 import { type Driver, openDriver, startDriver, stopDriver } from "../../../support/driver.ts";
+import { FakeGossip } from "../../../support/fake-gossip.ts";
 import { idOf, ipv6, overlayRequest } from "../../../support/values.ts";
 import { World } from "../../../support/world.ts";
 
@@ -61,6 +63,19 @@ describe("the short way that an earlier process has left", () => {
     expect(passing("direct6")).to.have.members(own6);
     await driver.firewall.setDirect(network, [["direct4", eth1, ""]]);
     expect([...passing("direct4"), ...passing("direct6")]).to.deep.equal([eth1]);
+  });
+
+  it("passes as before where nobody could tell of other hosts any more, whatever Docker says of swarms", async () => {
+    for (const answered of [false, true]) {
+      await open();
+      world.etcd = null;
+      world.swarm = Object.assign(new FakeGossip(), { isIn: answered, isAsked: answered });
+      await restart();
+      await driver.reconciler.run();
+      expect([...passing("direct4"), ...passing("direct6")]).to.have.members([...own4, ...own6]);
+      expect(directOverlays({ state: driver.state, plane: driver.cluster.plane })).to.have.length(1);
+      if (!answered) await stopDriver(driver);
+    }
   });
 
   it("passes no more where the network is gone, never had it, or no control plane will say which hosts there are", async () => {

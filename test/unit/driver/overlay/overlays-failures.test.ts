@@ -5,6 +5,7 @@ import { explain } from "../../../../src/errors.ts";
 import { MemoryStore } from "../../../../src/store/memory-store.ts";
 import { etcdOf, hostId, other } from "../../../support/cluster.ts";
 import { type Driver, expectAgreement, openDriver, startDriver, stopDriver } from "../../../support/driver.ts";
+import { FakeGossip } from "../../../support/fake-gossip.ts";
 import { until } from "../../../support/poll.ts";
 import { idOf, ipv6, networkRequest, overlayRequest, requestedSubnet } from "../../../support/values.ts";
 import { World } from "../../../support/world.ts";
@@ -157,29 +158,35 @@ describe("overlay networks", () => {
   });
 
   describe("of a host that is told of no others any more", () => {
-    it("stay as they are, which is said, with what to do", async () => {
-      await driver.endpoints.create(request(1));
-      await driver.endpoints.join(network, idOf("e1"), "/var/run/docker/netns/e1");
-      world.moveIntoSandbox("tsc-e1000000000", "/var/run/docker/netns/e1");
-      for (const { name } of world.links.all.filter((link) => link.vxlan))
-        Object.assign(world.links.find(name, namespace) ?? {}, {
-          flags: { learning: true, suppress: true, flood: true },
-        });
-      const links = structuredClone(world.links.all);
-      const places = placesIn();
-      await driver.cluster.overlays.stop();
-      await driver.reconciler.stop();
-      world.kill();
-      world.etcd = null;
-      driver = openDriver(world, driver.store, driver.clock);
-      await driver.reconciler.restore();
-      await driver.reconciler.run();
-      expect(world.links.all).to.deep.equal(links);
-      expect(placesIn()).to.deep.equal(places);
-      expect(driver.log.lines.join()).to.match(/error: an overlay network stays as it is .*set TSNET_ETCD_ENDPOINTS/);
-      expect(await driver.endpoints.create(request(1)).catch(explain)).to.contain("set TSNET_ETCD_ENDPOINTS");
-      expect(world.links.all).to.deep.equal(links);
-    });
+    for (const [what, docker] of [
+      ["is in no swarm", { isIn: false, isAsked: true, address: null }],
+      ["does not answer yet", { isIn: false, isAsked: false, address: null }],
+      ["is a node of a swarm", { isIn: true, isAsked: true }],
+    ] as const)
+      it(`stay as they are, which is said, with what to do, where Docker ${what}`, async () => {
+        await driver.endpoints.create(request(1));
+        await driver.endpoints.join(network, idOf("e1"), "/var/run/docker/netns/e1");
+        world.moveIntoSandbox("tsc-e1000000000", "/var/run/docker/netns/e1");
+        for (const { name } of world.links.all.filter((link) => link.vxlan))
+          Object.assign(world.links.find(name, namespace) ?? {}, {
+            flags: { learning: true, suppress: true, flood: true },
+          });
+        const links = structuredClone(world.links.all);
+        const places = placesIn();
+        await driver.cluster.overlays.stop();
+        await driver.reconciler.stop();
+        world.kill();
+        world.etcd = null;
+        world.swarm = Object.assign(new FakeGossip(), docker);
+        driver = openDriver(world, driver.store, driver.clock);
+        await driver.reconciler.restore();
+        await driver.reconciler.run();
+        expect(world.links.all).to.deep.equal(links);
+        expect(placesIn()).to.deep.equal(places);
+        expect(driver.log.lines.join()).to.match(/error: an overlay network stays as it is .*set TSNET_ETCD_ENDPOINTS/);
+        expect(await driver.endpoints.create(request(1)).catch(explain)).to.contain("set TSNET_ETCD_ENDPOINTS");
+        expect(world.links.all).to.deep.equal(links);
+      });
   });
 
   describe("that are created while etcd does not answer", () => {

@@ -123,6 +123,34 @@ describe("the places of other hosts' endpoints", () => {
     });
   });
 
+  describe("that are learned from frames", () => {
+    const task: RemoteEndpoint = { ...elsewhere(1), vtep: null };
+
+    it("are put without one, whatever family this host's tunnel address has", async () => {
+      fixture.all = [task];
+      fixture.local = "2001:db8::1";
+      await places.put(network);
+      expect(fixture.done).to.include(`put ${task.mac}`);
+      expect(fixture.log.lines).to.deep.equal([]);
+    });
+
+    it("are said once to be left out where they have the gateway's address, though hosts come and go", async () => {
+      fixture.all = [{ ...task, ips: ["10.5.0.1"] }];
+      await places.put(network);
+      fixture.hosts = ["192.0.2.3"];
+      await places.flood(network);
+      await places.put(network);
+      expect(fixture.log.lines).to.have.length(1);
+      expect(fixture.log.lines[0]).to.contain("10.5.0.1 is the gateway's");
+    });
+  });
+
+  it("are never on this host itself, which gets nothing back that is for all", async () => {
+    fixture.hosts = ["192.0.2.1", "192.0.2.2"];
+    await places.put(network);
+    expect(fixture.done).to.include("flood to 192.0.2.2");
+  });
+
   describe("that the kernel refuses", () => {
     it("keep no others from it, and it is told of all again, with what is gone", async () => {
       fixture.all = [elsewhere(1), elsewhere(2)];
@@ -158,7 +186,7 @@ describe("the places of other hosts' endpoints", () => {
   });
 
   describe("of hosts with a tunnel address of the other family", () => {
-    const stranger: RemoteEndpoint = { ...elsewhere(5), vtep: "2001:db8::5" };
+    const stranger = { ...elsewhere(5), vtep: "2001:db8::5" };
 
     it("are left out, and so are their hosts, and each is said once", async () => {
       fixture.all = [elsewhere(1), stranger, { ...stranger, mac: elsewhere(6).mac }];

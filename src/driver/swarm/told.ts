@@ -1,0 +1,24 @@
+import type { VirtualTargets } from "../../plan/op.ts";
+import type { VirtualIp } from "../../plan/vip-table.ts";
+import type { VipsFound } from "../../plan/vips.ts";
+import type { Log } from "../log.ts";
+import { AbsentServices } from "./absent-services.ts";
+import { ServicesSaid } from "./services-said.ts";
+
+/** What the kernel has been told of a network's services. */
+export class Told {
+  /** What there is besides the table; null where nobody knows, as after the start. */
+  found: VipsFound | null = null;
+  /** Whether all is known that an earlier process can have known. */
+  isReady = false;
+  virtual: readonly VirtualIp[] = [];
+  /** Where flows may go on to; undefined where the kernel may remember others. */
+  targets: readonly VirtualTargets[] | undefined;
+  readonly absent = new AbsentServices();
+  readonly said: ServicesSaid;
+
+  /** @param network its ID */
+  constructor(network: string, log: Log) {
+    this.said = new ServicesSaid(network, log);
+  }
+}

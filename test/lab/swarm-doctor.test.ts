@@ -1,0 +1,95 @@
+/** What `tsnet doctor` finds out about a swarm, and who is refused for what the nodes have to have in common. */
+import { fileURLToPath } from "node:url";
+import { expect } from "chai";
+import type { DoctorAnswer, DoctorFinding } from "../../src/driver/overlay/doctor-answers.ts";
+import { Container } from "../support/container.ts";
+import type { Host } from "../support/host.ts";
+import { pluginName } from "../support/managed-plugin.ts";
+import { until } from "../support/poll.ts";
+import { useSwarm } from "../support/swarm-lab-suite.ts";
+
+const program = fileURLToPath(new URL("../../src/cli/tsnet", import.meta.url));
+
+/** Probes of a network that has just begun fail. */
+const settleMs = 20_000;
+
+/** A node tells the managers of its plugins every 20 s (nodeUpdatePeriod in swarmkit/agent). */
+const toldMs = 60_000;
+
+describe("tsnet doctor in a swarm", () => {
+  const lab = useSwarm();
+
+  const doctor = async (host: Host): Promise<DoctorAnswer> =>
+    JSON.parse(await host.sh(`${program} doctor --json || [ $? = 1 ]`));
+
+  /** Waits until exactly these kinds of things are wrong. @returns what is said of them */
+  async function finds(host: Host, kinds: string[], deadlineMs = settleMs): Promise<readonly DoctorFinding[]> {
+    let findings: readonly DoctorFinding[] = [];
+    const found = until(`host ${host.number} finds ${kinds.join() || "nothing"}`, deadlineMs, async () => {
+      ({ findings } = await doctor(host));
+      return findings.map(({ kind }) => kind).join() === kinds.join();
+    });
+    await found.catch((cause: Error) => {
+      throw new Error(`${cause.message}: ${findings.map(({ text }) => text).join("; ")}`, { cause });
+    });
+    return findings;
+  }
+
+  /** Drops what comes to a host, until what is returned is called. */
+  async function block(host: Host, what: string): Promise<() => Promise<unknown>> {
+    await host.sh(`nft -f - <<'END'
+      table inet blocked { chain input { type filter hook input priority -200; ${what} drop; }; }\nEND`);
+    return () => host.sh("nft delete table inet blocked");
+  }
+
+  it("finds nothing wrong, and knows who is who", async () => {
+    await lab().network("mesh");
+    for (const host of lab().hosts) await Container.run(host, { network: "mesh" });
+    for (const host of lab().hosts) await finds(host, []);
+    const [manager, worker] = [await doctor(lab().host(1)), await doctor(lab().host(3))];
+    expect(manager.swarm).to.deep.equal({ address: lab().host(1).ipv4, role: "manager", managers: 1, nodes: 3 });
+    expect(worker.swarm).to.deep.equal({ address: lab().host(3).ipv4, role: "worker", managers: 1, nodes: null });
+    expect(worker.peers.map(({ address }) => address)).to.have.members([lab().host(1).ipv4, lab().host(2).ipv4]);
+  });
+
+  it("finds ports of other nodes and of managers that do not answer", async () => {
+    await lab().network("mesh");
+    for (const host of lab().hosts) await Container.run(host, { network: "mesh" });
+    await finds(lab().host(3), []);
+    const source = `ip saddr ${lab().host(3).ipv4}`;
+    const open2 = await block(lab().host(2), `${source} tcp dport 7946`);
+    const open1 = await block(lab().host(1), `${source} tcp dport 2377 ct state new`);
+    const [managers, gossip] = await finds(lab().host(3), ["swarm-port", "swarm-port"]);
+    expect(managers?.text).to.match(new RegExp(`^manager ${lab().host(1).ipv4} does not answer .* TCP port 2377`));
+    expect(gossip?.text).to.match(new RegExp(`^node ${lab().host(2).ipv4} does not answer .* TCP port 7946`));
+    await Promise.all([open1(), open2()]);
+    await finds(lab().host(3), []);
+  });
+
+  it("finds, on a manager, the nodes without the plugin, which get no tasks", async () => {
+    await lab().network("mesh");
+    const three = lab().host(3);
+    await three.plugin.stop();
+    const [missing] = await finds(lab().host(1), ["plugin-missing"], toldMs);
+    expect(missing?.text).to.include(`node host3 (${three.ipv4}) has no enabled plugin ${pluginName}`);
+    const service = await lab().service("web", "--network", "mesh", "--mode", "global");
+    await service.failing("missing plugin on 1 node");
+    await until("the others run", settleMs, async () => (await service.runningNow()).length === 2);
+    await three.plugin.start();
+    await finds(lab().host(1), [], toldMs);
+    await service.running(3);
+  });
+
+  it("is not needed for another VXLAN port: the task's error says what to set", async () => {
+    const three = lab().host(3);
+    await three.plugin.stop();
+    await three.plugin.start({ ...lab().settingsOf(three), TSNET_VXLAN_PORT: "4790" });
+    await lab().network("mesh");
+    const service = await lab().service("web", "--network", "mesh", "--constraint", "node.hostname==host3");
+    const error = await service.failing(/tsnet\.vxlan_port=4789: this node has TSNET_VXLAN_PORT=4790/);
+    expect(error).to.include("docker plugin set tsnet-plugin TSNET_VXLAN_PORT=4789 on this node");
+    await service.remove();
+    await three.plugin.stop();
+    await three.plugin.start(lab().settingsOf(three));
+  });
+});
