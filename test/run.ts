@@ -22,12 +22,15 @@ const sameWithEachPackaging =
 /** The part of a version between those that are tested as a whole. */
 const short = /^(network|ports|lan-macvlan|ipam|restart|plugin-registry)\./;
 
+/** The swarms of one of two engines that are alike. */
+const shortSwarm = /^swarm-(reach|update|vip)\./;
+
 /** What CI runs. */
 const all: readonly Run[] = [
   { ring: "unit" },
   { ring: "netns" },
   { ring: "lab" },
-  { ring: "lab", engine: "20.10", packaging: "managed" },
+  { ring: "lab", engine: "20.10", packaging: "managed", isWanted: (file) => shortSwarm.test(file) },
   { ring: "lab", engine: "28.5", packaging: "managed" },
   { ring: "docker", engine: "20.10", packaging: "socket" },
   {

@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { until } from "../support/poll.ts";
 import { type Answer, Asker, failures, shares } from "../support/swarm-lab-requests.ts";
-import type { Service, TaskContainer } from "../support/swarm-lab-service.ts";
+import type { TaskContainer } from "../support/swarm-lab-service.ts";
 import { useSwarm } from "../support/swarm-lab-suite.ts";
 import { NameWatch } from "../support/swarm-lab-watch.ts";
 
@@ -28,8 +28,6 @@ describe("a service seen from another node", () => {
   const firsts = (answers: readonly Answer[]): Map<string, number> =>
     new Map(answers.toReversed().flatMap(({ at, ms, said }) => (said === undefined ? [] : [[said, at + ms] as const])));
 
-  const vipOf = async (service: Service): Promise<string> => (await service.vip("mesh")) ?? "";
-
   const startOf = ({ task }: TaskContainer): number => Date.parse(task.Status.Timestamp);
 
   it("is reached by its name and its virtual IP when it runs", async () => {
@@ -40,7 +38,7 @@ describe("a service seen from another node", () => {
     for (let round = 0; round < rounds; round++) {
       const service = await lab().service("web", "--network", "mesh", ...away, "--replicas", "0", ...saysItself);
       await using names = await NameWatch.start(from, ["web", "tasks.web"]);
-      await using asker = await Asker.steady(from, await vipOf(service), 50);
+      await using asker = await Asker.steady(from, await service.vip("mesh"), 50);
       await service.scale(tasksOfRound);
       const tasks = await service.running(tasksOfRound);
       const addresses = await Promise.all(tasks.map((task) => task.ipv4("mesh")));
@@ -70,7 +68,7 @@ describe("a service seen from another node", () => {
     const from = await Container.run(lab().host(1), { network: "mesh" });
     const worst: number[] = [];
     const service = await lab().service("web", "--network", "mesh", ...away, "--replicas", "5");
-    const vip = await vipOf(service);
+    const vip = await service.vip("mesh");
     for (let round = 0; round < rounds; round++) {
       const tasks = await service.serving(5);
       await using asker = await Asker.steady(from, vip, 200);

@@ -46,7 +46,7 @@ describe("networks of a swarm with options of each node, TSNET_SCOPE=local", () 
       expect(await reached(neighbor, await task.ipv4("web"))).to.deep.equal(everything);
       await neighbor.remove();
     }
-    expect(await service.vip("web")).to.equal(undefined);
+    expect(await service.vipNow("web")).to.equal(undefined);
   });
 
   it("of mode macvlan: tasks are on the hosts' own network, and reach each other", async () => {

@@ -29,7 +29,7 @@ describe("the nodes of a swarm", () => {
     await lab().network("mesh");
     const service = await lab().service("web", "--network", "mesh", "--replicas", "6");
     await service.serving(6);
-    const vip = (await service.vip("mesh")) ?? "";
+    const vip = await service.vip("mesh");
     const from = await Container.run(lab().host(1), { network: "mesh" });
     const third = lab().host(3);
     await third.reboot();
@@ -59,7 +59,7 @@ describe("the nodes of a swarm", () => {
     await lab().network("mesh");
     const service = await lab().service("web", "--network", "mesh", "--mode", "global");
     const before = (await service.serving(3)).find(({ host }) => host === lab().host(2));
-    const vip = (await service.vip("mesh")) ?? "";
+    const vip = await service.vip("mesh");
     const from = await Container.run(lab().host(1), { network: "mesh" });
     const { dockerd } = lab().host(2);
     await dockerd.kill();
@@ -80,7 +80,7 @@ describe("the nodes of a swarm", () => {
     await lab().network("mesh");
     const service = await lab().service("web", "--network", "mesh", "--mode", "global");
     await service.serving(3);
-    const vip = (await service.vip("mesh")) ?? "";
+    const vip = await service.vip("mesh");
     const third = lab().host(3);
     const plain = await Container.run(third, { network: "mesh", serve: true });
     const from = await Container.run(lab().host(1), { network: "mesh" });
@@ -126,7 +126,7 @@ describe("a node without the plugin", () => {
     await third.plugin.start(lab().settingsOf(third));
     const [task] = await only.serving(1);
     expect(task?.host).to.equal(third);
-    const vip = (await service.vip("mesh")) ?? "";
+    const vip = await service.vip("mesh");
     if (task === undefined) throw new Error("there is no task");
     await until(
       "the virtual IP answers",

@@ -75,7 +75,7 @@ describe("a network of a swarm", () => {
     const [one = ""] = await addressesOf(await service.running(1), "mesh");
     expect(two).to.include(one);
     await appears(asker, "web", [one]);
-    expect(await service.vip("mesh")).to.equal(undefined);
+    expect(await service.vipNow("mesh")).to.equal(undefined);
   });
 
   it("is refused to be removed while something is on it", async () => {

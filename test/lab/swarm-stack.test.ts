@@ -48,7 +48,7 @@ describe("services of a swarm", () => {
     const [server] = await web.serving(3);
     const data = await lab().serviceOf("shop_data").serving(2);
     if (asker === undefined || server === undefined) throw new Error("there are no tasks");
-    const vip = (await web.vip("shop_front")) ?? "";
+    const vip = await web.vip("shop_front");
     await appears(asker, "web", [vip]);
     await until("it answers", settleMs, async () => failures(await askOften(asker, vip, 7, 30)).length === 0);
     const addresses = await Promise.all(data.map((task) => task.ipv4("shop_back")));
@@ -79,7 +79,7 @@ describe("services of a swarm", () => {
       expect(await ask(world, "tcp", ipv6, 8080)).to.be.a("string");
     }
     const [one] = await service.serving(3);
-    const vip = (await service.vip("mesh")) ?? "";
+    const vip = await service.vip("mesh");
     if (one === undefined) throw new Error("there is no task");
     await until("it answers by its virtual IP too", settleMs, async () => {
       return failures(await askOften(one, vip, 7, 30)).length === 0;
@@ -90,7 +90,7 @@ describe("services of a swarm", () => {
     await lab().network("mesh");
     const service = await lab().service("web", "--network", "mesh", "--replicas", "3", "--publish", "8080:80");
     const [one] = await service.serving(3);
-    const vip = (await service.vip("mesh")) ?? "";
+    const vip = await service.vip("mesh");
     if (one === undefined) throw new Error("there is no task");
     await until("it answers", settleMs, async () => failures(await askOften(one, vip, 7, 30)).length === 0);
     expect(await service.vip("ingress")).to.match(/^10\.0\.0\./);

@@ -26,7 +26,7 @@ describe("the clients of a service", () => {
   async function start(...args: string[]): Promise<{ service: Service; vip: string; from: Container }> {
     await lab().network("mesh");
     const service = await lab().service("web", "--network", "mesh", ...args);
-    const vip = (await service.vip("mesh")) ?? "";
+    const vip = await service.vip("mesh");
     const from = await Container.run(lab().host(1), { network: "mesh" });
     return { service, vip, from };
   }

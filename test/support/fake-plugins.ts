@@ -80,7 +80,10 @@ export class FakePlugins {
     if (running === undefined || running.build.does === "ends") return { status: 0 };
     if (running.build.does === "refuses") return { status: 503, body: { error: "tsnet cannot start: no disk" } };
     const known = running.build.does === "forgets" ? networks.slice(1) : networks;
-    const body = url === "/v1/networks" ? { networks: known.map((id) => ({ id })), failed: [] } : { endpoints: [{ id: endpoint }] };
+    const body =
+      url === "/v1/networks"
+        ? { networks: known.map((id) => ({ id })), failed: [] }
+        : { endpoints: [{ id: endpoint }] };
     return { status: 200, body };
   }
 

@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { exitOf } from "./commands.ts";
 import { record } from "./compatibility.ts";
 import { type Engine, engines, enterEngine, isMachines, makeEngine } from "./engine.ts";
-import { builtPlugin, makePlugin } from "./managed.ts";
+import { makePlugin } from "./managed.ts";
 import { installedVariable } from "./managed-plugin.ts";
 import { type Packaging, packagings } from "./plugin.ts";
 import type { Totals } from "./reporter.ts";
@@ -62,6 +62,9 @@ const isolated = [
 const interruption = new AbortController();
 export const interrupt = (): void => interruption.abort();
 
+/** Where the plugin is that all runs have: whoever edits the sources meanwhile does not change it. */
+let plugin: string | undefined;
+
 /** Makes what the runs need besides the packages, and says what that is. @throws Error for a setting that is none */
 export async function prepare(runs: readonly Run[]): Promise<void> {
   for (const { engine, packaging } of runs) {
@@ -72,7 +75,7 @@ export async function prepare(runs: readonly Run[]): Promise<void> {
   }
   for (const engine of new Set(runs.flatMap((run) => run.engine ?? [])))
     if (!(await isMachines(engine))) console.log(await makeEngine(engine));
-  if (runs.some(({ packaging }) => packaging === "managed")) await makePlugin();
+  if (runs.some(({ packaging }) => packaging === "managed")) plugin = await makePlugin();
   if (runs.some(({ ring }) => ring === "vm")) console.log(await makeVm());
 }
 
@@ -204,10 +207,10 @@ async function wrapperOf({ ring, engine }: Run): Promise<readonly string[]> {
 
 /** The build of the plugin is copied to where all hosts' directories are: they have links to the files of the installed one. */
 function packagingOf({ packaging = "socket" }: Run, scratch: string): NodeJS.ProcessEnv {
-  if (packaging === "socket") return {};
-  const plugin = join(scratch, "plugin");
-  cpSync(builtPlugin(), plugin, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
-  return { TEST_TSNET_PACKAGING: packaging, [installedVariable]: join(plugin, "plugins") };
+  if (packaging === "socket" || plugin === undefined) return {};
+  const copy = join(scratch, "plugin");
+  cpSync(plugin, copy, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+  return { TEST_TSNET_PACKAGING: packaging, [installedVariable]: join(copy, "plugins") };
 }
 
 function readTotals(file: string): Totals {

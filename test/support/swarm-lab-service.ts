@@ -123,8 +123,12 @@ export class Service {
     });
   }
 
-  /** "10.5.0.2", on a network; undefined where it has none. */
-  async vip(network: string): Promise<string | undefined> {
+  /** "10.5.0.2", on a network. Swarm gives it after it has taken the service. */
+  vip = (network: string): Promise<string> =>
+    until(`service ${this.name} has a virtual IP on ${network}`, runDeadlineMs, () => this.vipNow(network));
+
+  /** The same; undefined where it has none, or none yet. */
+  async vipNow(network: string): Promise<string | undefined> {
     const { Endpoint } = await this.lab.manager.dockerd.api("GET", `/services/${this.name}`);
     const { Id } = await this.lab.manager.dockerd.api("GET", `/networks/${network}`);
     const found: { NetworkID: string; Addr?: string }[] = Endpoint.VirtualIPs ?? [];

@@ -14,6 +14,8 @@ import { restoreManagers } from "./swarm-lab-managers.ts";
 import { type Node, Service, type Task } from "./swarm-lab-service.ts";
 
 export interface SwarmOptions {
+  /** How long a host may take until nothing is left on it. */
+  readonly leftMs?: number;
   /** 1, or all three. */
   readonly managers?: 1 | 3;
   /** Environment variables of all plugins; TSNET_SCOPE is "global" unless they say otherwise. */
@@ -177,7 +179,7 @@ export class SwarmLab implements AsyncDisposable {
   /** @throws Error that names what tsnet has left in a kernel or on a disk, with no network there */
   async expectNothingLeft(): Promise<void> {
     let left: string[] = [];
-    const gone = until("nothing is left", settleMs, async () => {
+    const gone = until("nothing is left", this.#options.leftMs ?? settleMs, async () => {
       left = (await this.each(leftOf)).flat();
       return left.length === 0;
     });
