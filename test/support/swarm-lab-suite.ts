@@ -3,7 +3,6 @@ import { SwarmLab, type SwarmOptions } from "./swarm-lab.ts";
 
 /** Three hosts start at the same time. */
 const startDeadlineMs = 180_000;
-const clearDeadlineMs = 180_000;
 
 /**
  * One swarm for all tests of a `describe`. After each test its services, containers and networks are removed, and then nothing of tsnet
@@ -17,7 +16,6 @@ export function useSwarm(options: SwarmOptions = {}): () => SwarmLab {
     lab = await SwarmLab.create(options);
   });
   afterEach("nothing is left of the test", async function () {
-    this.timeout(clearDeadlineMs + (options.leftMs ?? 0));
     if (this.currentTest?.isFailed()) lab.showLogs();
     await lab.clear();
   });
