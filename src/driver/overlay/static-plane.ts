@@ -1,10 +1,8 @@
-import { TsnetError } from "../../errors.ts";
-import { vniOf } from "../../net/vni.ts";
 import type { Endpoint, OverlayNetwork } from "../../plan/network.ts";
 import type { RemoteEndpoint } from "../../plan/overlay-places.ts";
 import type { ControlPlane, RemoteListener } from "./control-plane.ts";
-import { refuseTakenVni } from "./free-vni.ts";
 import { GossipFeed } from "./gossip-feed.ts";
+import { joinByFlooding } from "./join-by-flooding.ts";
 import type { GossipFeedNeeds } from "./swarm-needs.ts";
 
 export interface StaticPlaneNeeds extends GossipFeedNeeds {
@@ -13,6 +11,11 @@ export interface StaticPlaneNeeds extends GossipFeedNeeds {
   /** Whether no VXLAN link of this host, wherever it is, has a VNI. */
   readonly isFree: (vni: number) => Promise<boolean>;
 }
+
+const reasons = {
+  flood: "hosts that know each other by TSNET_PEERS alone find endpoints by flooding",
+  datapath: "hosts that know each other by TSNET_PEERS alone do not know where endpoints are",
+};
 
 /**
  * Hosts that know of each other no more than TSNET_PEERS says: what is for all goes to all of them, and from the answers each learns
@@ -38,18 +41,8 @@ export class StaticPlane implements ControlPlane {
 
   somewhere = (): string | null => this.#needs.peers[0] ?? null;
 
-  async joinNetwork({ vni, subnets, flood, datapath }: OverlayNetwork): Promise<number> {
-    if (!flood) {
-      const why = "hosts that know each other by TSNET_PEERS alone find endpoints by flooding";
-      throw new TsnetError("invalid", `tsnet.flood=false: ${why}; leave it out, or set TSNET_ETCD_ENDPOINTS`);
-    }
-    if (datapath === "direct") {
-      const why = "hosts that know each other by TSNET_PEERS alone do not know where endpoints are";
-      throw new TsnetError("invalid", `tsnet.datapath=direct: ${why}; leave it out, or set TSNET_ETCD_ENDPOINTS`);
-    }
-    const chosen = vni || vniOf(subnets.map(({ pool }) => pool));
-    await refuseTakenVni(chosen, this.#needs.isFree);
-    return chosen;
+  joinNetwork(network: OverlayNetwork): Promise<number> {
+    return joinByFlooding(network, reasons, this.#needs.isFree);
   }
 
   async leaveNetwork(): Promise<void> {}

@@ -1,14 +1,18 @@
 import { TsnetError } from "../../errors.ts";
-import { vniOf } from "../../net/vni.ts";
 import { isSwarmNetwork } from "../../plan/gossip.ts";
 import type { Endpoint, OverlayNetwork } from "../../plan/network.ts";
 import type { RemoteEndpoint } from "../../plan/overlay-places.ts";
 import type { ControlPlane, RemoteListener } from "./control-plane.ts";
-import { refuseTakenVni } from "./free-vni.ts";
 import { GossipFeed } from "./gossip-feed.ts";
+import { joinByFlooding } from "./join-by-flooding.ts";
 import type { SwarmPlaneNeeds } from "./swarm-needs.ts";
 
 const remedy = "set TSNET_ETCD_ENDPOINTS, or TSNET_PEERS to their addresses";
+
+const reasons = {
+  flood: "the nodes of a swarm find plain containers by flooding",
+  datapath: "the nodes of a swarm do not tell each other where endpoints are",
+};
 
 /**
  * A swarm's nodes, which tell each other of their networks themselves: what is for all goes to the nodes that have the network, and
@@ -59,23 +63,12 @@ export class SwarmPlane implements ControlPlane {
 
   /** @throws TsnetError as well for a network that no other host can have */
   async joinNetwork(network: OverlayNetwork): Promise<number> {
-    const { vni, subnets, flood, datapath } = network;
     if (!isSwarmNetwork(network)) {
       const what = `mode=overlay for network ${network.id.slice(0, 12)}, which is of this host alone, needs to know of the other hosts`;
       const other = "make the network in a swarm (TSNET_SCOPE=global on all nodes)";
       throw new TsnetError("invalid", `${what}: ${remedy}, or ${other}`);
     }
-    if (!flood) {
-      const why = "the nodes of a swarm find plain containers by flooding";
-      throw new TsnetError("invalid", `tsnet.flood=false: ${why}; leave it out, or set TSNET_ETCD_ENDPOINTS`);
-    }
-    if (datapath === "direct") {
-      const why = "the nodes of a swarm do not tell each other where endpoints are";
-      throw new TsnetError("invalid", `tsnet.datapath=direct: ${why}; leave it out, or set TSNET_ETCD_ENDPOINTS`);
-    }
-    const chosen = vni || vniOf(subnets.map(({ pool }) => pool));
-    await refuseTakenVni(chosen, this.#needs.isFree);
-    return chosen;
+    return await joinByFlooding(network, reasons, this.#needs.isFree);
   }
 
   async leaveNetwork(): Promise<void> {}

@@ -104,8 +104,7 @@ export class Draining {
     for (const id of this.#followed.keys()) if (!ids.has(id)) this.#followed.delete(id);
     const round = Promise.all(networks.map((network) => this.#lookAt(network))).then(() => {});
     this.#running.add(round);
-    await round;
-    this.#running.delete(round);
+    await round.finally(() => this.#running.delete(round));
   }
 
   async #lookAt(network: DrainingNetwork): Promise<void> {
