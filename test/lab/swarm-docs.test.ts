@@ -185,8 +185,9 @@ describe("the pages about a swarm", () => {
 
   it("leave nothing when all is removed", async function () {
     this.timeout(startMs);
-    await docker("stack", "rm", "shop");
     await docker("service", "rm", "web");
+    // Docker refuses to remove networks of tasks that it has not yet told to stop, also those of a stack whose services it just removed
+    await until("shop is removed", settleMs, async () => (await docker("stack", "rm", "shop")) !== undefined);
     for (const network of ["mesh", "back"])
       await until(
         `${network} is removed`,

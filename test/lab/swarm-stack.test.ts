@@ -55,7 +55,9 @@ describe("services of a swarm", () => {
     for (const address of addresses) expect(address).to.match(/^10\.9\.0\./);
     for (const name of ["data", "store"]) await appears(server, name, addresses);
     for (const address of addresses) expect(failures(await askOften(server, address, 7, 3))).to.deep.equal([]);
-    await lab().docker("stack", "rm", "shop");
+    // Docker refuses to remove networks of tasks that it has not yet told to stop
+    const remove = async (): Promise<boolean> => (await lab().docker("stack", "rm", "shop")) !== undefined;
+    await until("the stack is removed", settleMs, remove);
     await lab().serviceOf("shop_web").gone();
     await lab().serviceOf("shop_data").gone();
     await lab().serviceOf("shop_asker").gone();

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { expect } from "chai";
 import { KernelClient } from "../../../../src/kernel/kernel-client.ts";
 import { expectNoLeftovers, ip, ipJson } from "../../../support/netns.ts";
@@ -21,13 +21,29 @@ const earlierMac = "02:42:00:00:00:77";
 const addresses = ["192.168.1.30", "fd00::30"] as const;
 const withPrefix = ["192.168.1.30/24", "fd00::30/64"];
 
-const openFiles = (): number => readdirSync("/proc/self/fd").length;
+/** Named by their inodes: others of this process may come and go meanwhile. */
+const openSockets = (): string[] =>
+  readdirSync("/proc/self/fd")
+    .map(nameOf)
+    .filter((name) => name.startsWith("socket:"));
+
+/** Empty for one that is closed by now, as is that of the directory. */
+function nameOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return "";
+  }
+}
 
 describe("Kernel.announceAddresses", () => {
   let kernel: KernelClient;
-  let filesBefore: number;
+  let socketsBefore: string[];
   expectNoLeftovers(async () => {
-    await until("all sockets are closed", deadlineMs, () => openFiles() === filesBefore);
+    await until("all sockets are closed", deadlineMs, () => {
+      expect(openSockets().filter((socket) => !socketsBefore.includes(socket))).to.deep.equal([]);
+      return true;
+    });
     await kernel.close();
     tearDownSegment();
   });
@@ -39,8 +55,8 @@ describe("Kernel.announceAddresses", () => {
     addMacvlan("tsc-1", ownMac, { up: false });
     ip(`link set tsc-1 alias ${alias}`);
     kernel = await KernelClient.open({ mark });
-    await kernel.probeAddresses({ link: "lo", alsoOn: null, addresses: [] }); // loads what opens the first files
-    filesBefore = openFiles();
+    await kernel.probeAddresses({ link: "lo", alsoOn: null, addresses: [] }); // loads what opens the first sockets
+    socketsBefore = openSockets();
   });
 
   const announce = (sandbox = "box"): Promise<boolean> =>
@@ -172,7 +188,7 @@ describe("Kernel.announceAddresses", () => {
     await kernel.close();
     expect(await Promise.all(announced)).to.deep.equal([false, false]);
     kernel = await KernelClient.open({ mark });
-    await kernel.probeAddresses({ link: "lo", alsoOn: null, addresses: [] }); // loads what opens the first files
-    filesBefore = openFiles();
+    await kernel.probeAddresses({ link: "lo", alsoOn: null, addresses: [] }); // loads what opens the first sockets
+    socketsBefore = openSockets();
   });
 });
