@@ -85,10 +85,14 @@ const patienceAtOnce = "2";
 /** Runs one ring after another; of each, several parts at once, each of which is shown when it has ended. */
 export async function runAll(runs: readonly Run[]): Promise<Totals[]> {
   const totals: Totals[] = [];
+  const times: string[] = [];
   for (const ring of new Set(runs.map((run) => run.ring))) {
+    const startedAt = performance.now();
     const parts = await Promise.all(runs.filter((run) => run.ring === ring).map(partsOf));
     totals.push(...(await runParts(parts.flat(), rings[ring])));
+    times.push(`${ring} ${seconds(startedAt)} s`);
   }
+  console.log(`\n${times.join(", ")}`);
   return totals;
 }
 
