@@ -48,6 +48,7 @@ const all: readonly Run[] = [
   },
   { ring: "docker", engine: "26.1", packaging: "managed", isWanted: (file) => short.test(file) },
   { ring: "vm", isWanted: (file) => !/^(cli|lan-docs)\./.test(file) },
+  { ring: "vm", packaging: "managed" },
 ];
 
 /** Links of a namespace go a moment after its last process. */
@@ -89,20 +90,21 @@ function chosen(words: string[]): Run[] {
   const settings = values as Settings;
   const wanted = names.length > 0 ? names : ["docker"];
   return wanted.flatMap((ring) => {
-    if (ring === "lab") return labRuns(settings, files);
+    if (ring === "lab" || ring === "vm") return swarmRuns(ring, settings, files);
     const of = { ring: ring as Run["ring"], ...(files.length > 0 ? { files } : {}) };
     return ring === "docker" ? [{ ...of, ...settings }] : [of];
   });
 }
 
 /** The files of a swarm take an engine, and the others have the machine's own; without words about it, both are run. */
-function labRuns({ engine, packaging }: Settings, files: readonly string[]): Run[] {
+function swarmRuns(ring: "lab" | "vm", { engine, packaging }: Settings, files: readonly string[]): Run[] {
   const forms = (["socket", "managed"] as const).filter((form) => packaging === undefined || form === packaging);
   return forms.flatMap((form): Run[] => {
     const named = files.filter((file) => isOfSwarm(file) === (form === "managed"));
     if (files.length > 0 && named.length === 0) return [];
-    const settings = form === "managed" ? { packaging: form, ...(engine === undefined ? {} : { engine }) } : {};
-    return [{ ring: "lab", ...settings, ...(files.length > 0 ? { files: named } : {}) }];
+    const takesEngine = form === "managed" && ring === "lab" && engine !== undefined;
+    const settings = form === "managed" ? { packaging: form, ...(takesEngine ? { engine } : {}) } : {};
+    return [{ ring, ...settings, ...(files.length > 0 ? { files: named } : {}) }];
   });
 }
 

@@ -22,7 +22,7 @@ interface Ring {
   readonly atOnce?: number;
 }
 
-/** How the docker ring is run, and of the lab ring the files of a swarm. */
+/** How the docker ring is run, and the files of a swarm of the rings lab and vm. */
 export interface Settings {
   /** Docker's version; by default the machine's own, whichever it is. */
   readonly engine?: Engine;
@@ -158,12 +158,12 @@ async function runOne(run: Run, way: "alone" | "at once"): Promise<Totals> {
   }
 }
 
-/** Whether it is one of the lab ring's with a swarm, which takes managed plugins only. */
+/** Whether it is one of the rings lab and vm with a swarm, which takes managed plugins only. */
 export const isOfSwarm = (file: string): boolean => basename(file).startsWith("swarm");
 
 /** Tests of the managed plugin need it, and the one that builds it needs the machine's own npm and mirror. */
 async function possibleFiles({ ring, engine, packaging = "socket" }: Run): Promise<(file: string) => boolean> {
-  if (ring === "lab") return (file) => isOfSwarm(file) === (packaging === "managed");
+  if (ring === "lab" || ring === "vm") return (file) => isOfSwarm(file) === (packaging === "managed");
   if (ring !== "docker") return () => true;
   if (packaging !== "managed") return (file) => !file.startsWith("plugin-");
   const isMachine = engine === undefined || (await isMachines(engine));

@@ -1,8 +1,9 @@
 /** What the swarm's files of the lab ring have in common. */
+import { patience } from "./patience.ts";
 import { SwarmLab, type SwarmOptions } from "./swarm-lab.ts";
 
-/** Three hosts start at the same time. */
-const startDeadlineMs = 180_000;
+/** The hosts start at the same time. */
+const startDeadlineMs = 180_000 * patience;
 
 /**
  * One swarm for all tests of a `describe`. After each test its services, containers and networks are removed, and then nothing of tsnet
@@ -11,7 +12,7 @@ const startDeadlineMs = 180_000;
  */
 export function useSwarm(options: SwarmOptions = {}): () => SwarmLab {
   let lab: SwarmLab;
-  before("three hosts that are a swarm", async function () {
+  before("hosts that are a swarm", async function () {
     this.timeout(startDeadlineMs);
     lab = await SwarmLab.create(options);
   });

@@ -1,5 +1,5 @@
 /**
- * A swarm of three Docker hosts with the managed plugin: host 1 is a manager, the others are workers, or managers too. Commands are given
+ * A swarm of Docker hosts with the managed plugin, three if not told otherwise: host 1 is a manager, the others are workers, or managers too. Commands are given
  * to `manager`, which a test changes when it ends that host.
  */
 import { removeAll } from "./docker-suite.ts";
@@ -14,6 +14,8 @@ import { restoreManagers } from "./swarm-lab-managers.ts";
 import { type Node, Service, type Task } from "./swarm-lab-service.ts";
 
 export interface SwarmOptions {
+  /** How many there are: 3 by default. */
+  readonly hosts?: 2 | 3;
   /** 1, or all three. */
   readonly managers?: 1 | 3;
   /** Environment variables of all plugins; TSNET_SCOPE is "global" unless they say otherwise. */
@@ -26,7 +28,7 @@ export interface SwarmOptions {
   readonly later?: RegExp;
 }
 
-const numbers = [1, 2, 3] as const;
+const numbers: readonly HostNumber[] = [1, 2, 3];
 
 /** A new leader is elected after 10 s of silence at most, and nodes are told by gossip. */
 export const swarmDeadlineMs = 60_000;
@@ -56,7 +58,8 @@ export class SwarmLab implements AsyncDisposable {
     await using made = new AsyncDisposableStack();
     const outside = made.use(await Outside.create());
     const hosts: Host[] = [];
-    for (const number of numbers) hosts.push(made.use(await Host.create({ outside, number, packaging: "managed" })));
+    for (const number of numbers.slice(0, options.hosts))
+      hosts.push(made.use(await Host.create({ outside, number, packaging: "managed" })));
     const lab = new SwarmLab(outside, hosts as [Host, ...Host[]], options);
     await lab.each((host) => lab.#startHost(host));
     await lab.#makeSwarm();
@@ -131,7 +134,7 @@ export class SwarmLab implements AsyncDisposable {
   }
 
   /** Waits until the manager says that so many nodes are ready: all of them by default. */
-  async ready(count: number = numbers.length): Promise<void> {
+  async ready(count: number = this.hosts.length): Promise<void> {
     await until(`${count} nodes are ready`, swarmDeadlineMs, async () => {
       return (await this.readyNodes()).size === count;
     });

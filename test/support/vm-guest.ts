@@ -19,6 +19,7 @@ const runDisk = "/mnt";
 export const runScript = "run.sh";
 export const loadHook = "load.mjs";
 export const cloneDirectory = "clone";
+export const pluginDirectory = "plugin";
 
 /**
  * Preloaded by each Node inside: TypeScript files have lost their types already, since an emulated processor takes seconds for that; of
@@ -37,7 +38,8 @@ registerHooks({
 const goSettings = { GOGC: "off", GOMEMLIMIT: "400MiB" };
 
 /** What nothing loads by itself, or not as it is wanted: the first dummy link is made by the module, unless it is told not to. */
-const loadModules = "modprobe br_netfilter; modprobe dummy numdummies=0";
+const loadModules =
+  "modprobe br_netfilter; modprobe dummy numdummies=0; for module in ip_vs ip_vs_rr; do modprobe $module; done";
 
 /** Serial ports of the machine, by name. */
 export const ports = { output: "tsnet.output", result: "tsnet.result" } as const;
@@ -57,6 +59,8 @@ const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 export interface GuestRun {
   /** The clone's path on the machine: it has the same inside. */
   readonly clone: string;
+  /** The path of the managed plugin as dockerd keeps it, the same inside; null for none. */
+  readonly plugin: string | null;
   readonly env: Readonly<Record<string, string>>;
   readonly command: readonly string[];
 }
@@ -68,7 +72,7 @@ const totalsFile = "/run/totals.json";
  * The script of a run, as pid 1: mounts what a running system has, runs the command in the clone, reports, and switches off. Directories of
  * the tests are in memory: Docker's layers need a file system that is no overlay.
  */
-export const guestScript = ({ clone, env, command }: GuestRun): string => `
+export const guestScript = ({ clone, plugin, env, command }: GuestRun): string => `
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -91,6 +95,7 @@ ip link set lo up
 clone=${quote(clone)}
 mkdir -p "$clone"
 mount --bind ${runDisk}/${cloneDirectory} "$clone"
+${plugin === null ? "" : copyPlugin(plugin)}
 cd "$clone"
 ${Object.entries({ ...goSettings, ...env, TEST_TSNET_TOTALS: totalsFile })
   .map(([name, value]) => `export ${name}=${quote(value)}`)
@@ -103,6 +108,10 @@ code=$?
 sync
 busybox poweroff -f
 `;
+
+/** Hosts have links to its files. */
+const copyPlugin = (plugin: string): string =>
+  `mkdir -p ${quote(plugin)} && cp -a ${runDisk}/${pluginDirectory}/. ${quote(plugin)}`;
 
 /** What the command did inside. */
 export interface GuestResult {

@@ -6,9 +6,19 @@ import { spawn } from "node:child_process";
 import { cpSync, existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { exitOf, run } from "./commands.ts";
+import { installedVariable } from "./managed-plugin.ts";
 import { makeDirectory, newName, removeDirectory } from "./scratch.ts";
 import { type VmFiles, vmFiles } from "./vm.ts";
-import { cloneDirectory, guestScript, loadHook, loadHookSource, parseResult, ports, runScript } from "./vm-guest.ts";
+import {
+  cloneDirectory,
+  guestScript,
+  loadHook,
+  loadHookSource,
+  parseResult,
+  pluginDirectory,
+  ports,
+  runScript,
+} from "./vm-guest.ts";
 
 const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
@@ -17,7 +27,7 @@ const parts = ["node_modules", "docs", "README.md", "package.json", "package-loc
 const programs = ["src", "test"];
 
 const megabytes = 3072;
-const diskMegabytes = 1024;
+const diskMegabytes = 1536;
 
 /** An emulated processor does in 10 s what a real one does in 1. */
 const patience = 6;
@@ -26,12 +36,19 @@ const patience = 6;
 const deadlineMs = 1_500_000;
 const tailLines = 30;
 
-/** $1 is the clone, $2 what else comes on the disk, $3 the image; then come the parts of the clone. Bound, they need not be copied. */
+/**
+ * $1 is the clone, $2 what else comes on the disk, $3 the image, $4 the managed plugin, if there is one; then come the parts of the clone.
+ * Bound, they need not be copied.
+ */
 const diskScript = `
-  clone=$1 more=$2 image=$3
-  shift 3
+  clone=$1 more=$2 image=$3 plugin=$4
+  shift 4
   mount -t tmpfs tmpfs /mnt
   cp -a "$more/." /mnt
+  if [ -n "$plugin" ]; then
+    mkdir /mnt/${pluginDirectory}
+    mount --bind "$plugin" /mnt/${pluginDirectory}
+  fi
   for part; do
     target=/mnt/${cloneDirectory}/$part
     if [ -d "$clone/$part" ]; then mkdir "$target"; else touch "$target"; fi
@@ -43,8 +60,9 @@ async function makeDisk(scratch: string, command: readonly string[]): Promise<st
   const [more, image] = [`${scratch}/more`, `${scratch}/run.img`];
   for (const directory of programs) copyWithoutTypes(`${root}/${directory}`, `${more}/${cloneDirectory}/${directory}`);
   writeFileSync(`${more}/${loadHook}`, loadHookSource);
-  writeFileSync(`${more}/${runScript}`, guestScript({ clone: root, env: guestEnvironment(), command }));
-  await run(["unshare", "--mount", "sh", "-ec", diskScript, "sh", root, more, image, ...parts]);
+  const plugin = process.env[installedVariable] ?? null;
+  writeFileSync(`${more}/${runScript}`, guestScript({ clone: root, plugin, env: guestEnvironment(), command }));
+  await run(["unshare", "--mount", "sh", "-ec", diskScript, "sh", root, more, image, plugin ?? "", ...parts]);
   removeDirectory(more);
   return image;
 }

@@ -7,17 +7,15 @@ const asShell = (script: string, ...options: string[]) =>
 
 describe("the virtual machine", () => {
   it("has scripts that a shell can read", () => {
-    const script = guestScript({
-      clone: "/root/it's mine",
-      env: { NAME: "a 'b' $c" },
-      command: ["echo", "it's", "$HOME"],
-    });
-    for (const text of [initScript, script]) expect(asShell(text, "-n").stderr).to.equal("");
+    const run = { clone: "/root/it's mine", env: { NAME: "a 'b' $c" }, command: ["echo", "it's", "$HOME"] };
+    const scripts = [null, "/root/it's a plugin"].map((plugin) => guestScript({ ...run, plugin }));
+    for (const text of [initScript, ...scripts]) expect(asShell(text, "-n").stderr).to.equal("");
   });
 
   it("gives the command its words, its directory and its environment as they are", () => {
     const script = guestScript({
       clone: "/root/it's mine",
+      plugin: null,
       env: { NAME: "a 'b' $c" },
       command: ["printf", "%s|", "it's", "$HOME"],
     });
