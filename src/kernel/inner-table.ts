@@ -32,6 +32,9 @@ export interface InnerTableOptions {
   readonly onOpen?: () => void;
 }
 
+/** What is there: what an earlier process has left, what was asked for last, or nobody knows, since the kernel did not take that. */
+type Content = "left" | "taken" | "unknown";
+
 /** An nft table in a namespace of ours, which is there as long as it is wanted. */
 export class InnerTable {
   readonly #options: InnerTableOptions;
@@ -41,6 +44,7 @@ export class InnerTable {
   #wanted: { readonly table: Definition; readonly elements: Elements } | null | undefined;
   /** How the kernel lists the table without elements; undefined until it was put in place, or if it is not to be there. */
   #skeleton: string | undefined;
+  #content: Content = "left";
 
   constructor(options: InnerTableOptions) {
     this.#options = options;
@@ -54,18 +58,18 @@ export class InnerTable {
   /**
    * From now on it is to be like this.
    * @param elements all of them; null for no table
-   * @param change what makes them of those that were asked for before
+   * @param change what makes them of those that were asked for before; where the kernel did not take those, all are put
    */
   put(table: Definition, elements: Elements | null, change: ElementChange): void {
-    const isFirst = this.#wanted === undefined;
+    const content = this.#content;
+    this.#content = "unknown";
     this.#wanted = elements === null ? null : { table, elements };
     if (elements === null) {
-      const isThere =
-        isFirst && this.#options.skeletonOf ? this.#observe() !== undefined : this.#skeleton !== undefined;
-      if (isThere) this.#remove();
-    } else if (this.#skeleton === undefined) this.#install(table, elements);
+      if (this.#isThere(content)) this.#remove();
+    } else if (this.#skeleton === undefined || content !== "taken") this.#install(table, elements);
     else if (change.add.length + change.remove.length > 0)
       this.#runOrReplace(table, elements, elementScript(table, change));
+    this.#content = "taken";
   }
 
   /**
@@ -74,8 +78,15 @@ export class InnerTable {
    * @returns what was wrong, in words
    */
   repair(isComplete: boolean): string[] {
+    if (!this.#wanted && !isComplete) return [];
+    this.#content = "unknown";
+    const reasons = this.#mend();
+    this.#content = "taken";
+    return reasons;
+  }
+
+  #mend(): string[] {
     const wanted = this.#wanted;
-    if (!wanted && !isComplete) return [];
     const observed = this.#observe();
     const what = `table ${this.#options.name}`;
     if (!wanted) {
@@ -108,6 +119,13 @@ export class InnerTable {
         : planTable(table, elements, this.#observe(), skeleton);
     if (script !== undefined) this.#runOrReplace(table, elements, script);
     this.#skeleton = skeleton ?? this.#observe()?.skeleton;
+  }
+
+  /** What an earlier process has left is for `repair` to judge, where it is not known again. */
+  #isThere(content: Content): boolean {
+    if (content === "taken") return this.#skeleton !== undefined;
+    if (content === "left" && this.#options.skeletonOf === undefined) return false;
+    return this.#observe() !== undefined;
   }
 
   #remove(): void {
