@@ -1,4 +1,4 @@
-import { explain, hasErrno } from "../../errors.ts";
+import { explain } from "../../errors.ts";
 import { namespaceName } from "../../net/names.ts";
 import type { GossipNetwork } from "../../plan/gossip.ts";
 import type { Endpoint, OverlayNetwork } from "../../plan/network.ts";
@@ -87,7 +87,10 @@ export class Services {
   /** A network that this host has no more, whose namespace is gone. */
   forget(id: string): void {
     this.#due.delete(id);
-    void this.#inTurn(async () => void this.#told.delete(id));
+    void this.#inTurn(async () => {
+      this.#told.get(id)?.trouble.stop();
+      this.#told.delete(id);
+    });
   }
 
   /** Waits for what is under way. */
@@ -102,6 +105,7 @@ export class Services {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     await this.#turn;
+    for (const { trouble } of this.#told.values()) trouble.stop();
   }
 
   /** All services of this host's networks. */
@@ -144,11 +148,12 @@ export class Services {
   async #updateDue(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const due = [...this.#due];
+    const due = new Set(this.#due);
     this.#due.clear();
-    for (const id of due) {
-      const one = this.#needs.networks().find(({ network }) => network.id === id);
-      if (one !== undefined) await this.#attempt(id, () => this.#update(one));
+    if (due.size === 0) return;
+    for (const one of this.#needs.networks()) {
+      const { id } = one.network;
+      if (due.has(id)) await this.#attempt(id, () => this.#update(one));
     }
   }
 
@@ -174,6 +179,7 @@ export class Services {
     told.found = vipsAsWanted(wanted);
     told.virtual = virtual;
     await this.#forgetFlows(network, told, services);
+    told.trouble.end();
     return reasons;
   }
 
@@ -210,29 +216,27 @@ export class Services {
   }
 
   #toldOf(id: string): Told {
-    const told = this.#told.get(id) ?? new Told(id, this.#needs.log);
+    const again = (): void => this.schedule(id);
+    const told = this.#told.get(id) ?? new Told({ network: id, log: this.#needs.log, again });
     this.#told.set(id, told);
     return told;
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.#turn.then(work);
-    this.#turn = done.catch((error: unknown) => this.#complain(error));
+    this.#turn = done.catch((error: unknown) => {
+      this.#needs.log.error({ error: explain(error) }, "virtual IPs of services could not be brought up to date");
+    });
     return done.catch(() => {});
   }
 
-  /** One that cannot be changed keeps no other from it; one may be gone meanwhile. */
+  /** One that cannot be changed keeps no other from it. */
   async #attempt<T>(id: string, work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await work();
     } catch (error) {
-      if (!hasErrno(error, "ENOENT")) this.#complain(error, id);
+      this.#toldOf(id).trouble.note(error);
       return undefined;
     }
-  }
-
-  #complain(error: unknown, network?: string): void {
-    const what = "virtual IPs of services could not be brought up to date";
-    this.#needs.log.error({ ...(network === undefined ? {} : { network }), error: explain(error) }, what);
   }
 }

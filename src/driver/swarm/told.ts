@@ -1,9 +1,9 @@
 import type { VirtualTargets } from "../../plan/op.ts";
 import type { VirtualIp } from "../../plan/vip-table.ts";
 import type { VipsFound } from "../../plan/vips.ts";
-import type { Log } from "../log.ts";
 import { AbsentServices } from "./absent-services.ts";
 import { ServicesSaid } from "./services-said.ts";
+import { Trouble, type TroubleNeeds } from "./trouble.ts";
 
 /** What the kernel has been told of a network's services. */
 export class Told {
@@ -16,9 +16,10 @@ export class Told {
   targets: readonly VirtualTargets[] | undefined;
   readonly absent = new AbsentServices();
   readonly said: ServicesSaid;
+  readonly trouble: Trouble;
 
-  /** @param network its ID */
-  constructor(network: string, log: Log) {
-    this.said = new ServicesSaid(network, log);
+  constructor(needs: TroubleNeeds) {
+    this.said = new ServicesSaid(needs.network, needs.log);
+    this.trouble = new Trouble(needs);
   }
 }
