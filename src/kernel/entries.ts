@@ -2,18 +2,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { EnsurePlaces, RemovePlaces, SetFloodList } from "../plan/op.ts";
 import type { Place } from "../plan/places.ts";
 import { Comparison, type Difference } from "./entry-comparison.ts";
-import {
-  EntryIndex,
-  encodeEntry,
-  isAsWanted,
-  isSet,
-  keyOf,
-  tableOf,
-  type Wanted,
-  type Where,
-  wantedOf,
-} from "./entry-index.ts";
+import { EntryIndex, encodeEntry, isAsWanted, isSet, keyOf, tableOf, type Wanted, wantedOf } from "./entry-index.ts";
 import { deletionRequest, type EntryRequest, putRequest, sendEntries } from "./entry-requests.ts";
+import { locate, nowhere } from "./entry-where.ts";
 import { Failures } from "./failures.ts";
 import { addressFamily } from "./libc.ts";
 import { type Message, u32 } from "./netlink/codec.ts";
@@ -45,9 +36,10 @@ export class Entries {
   readonly #message = new EntryMessage();
   /** Names of the links; "" before anything was asked for. */
   #names = { bridge: "", vxlan: "" };
-  #where: Where = nowhere;
+  #where = nowhere;
   /** Repairs of one namespace wait for each other. */
   #last: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
 
   /** @param path the namespace's file */
   constructor(rtnetlink: Rtnetlink, path: string) {
@@ -117,13 +109,24 @@ export class Entries {
   /**
    * Compares with the kernel, and mends what differs, in turns with what else this thread has to do.
    * @param isComplete whether what was not asked for is to go
-   * @returns what was not as it should be; nothing before anything was asked for
+   * @returns what was not as it should be; nothing before anything was asked for, or if this is closed meanwhile
    * @throws TsnetError for the first that could not be mended, when all was done that could be
    */
   repair(isComplete: boolean): Promise<readonly string[]> {
-    const done = this.#last.then(() => this.#repair(isComplete)).finally(() => this.#index.forgetTouched());
+    const done = this.#last
+      .then(() => this.#repair(isComplete))
+      .catch((error: unknown) => {
+        if (this.#isClosed) return [];
+        throw error;
+      })
+      .finally(() => this.#index.forgetTouched());
     this.#last = done.catch(() => {});
     return done;
+  }
+
+  /** To be called before what this uses is closed: the numbers of its descriptors are others' then. Gives up what is under way. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   /** What the kernel lists while it changes may lack some: only what is found twice is so. */
@@ -137,6 +140,7 @@ export class Entries {
       const some = repairs.slice(first, first + repairsAtOnce);
       failures.guard(() => this.#send(some.flatMap((one) => this.#mend(one, failures))));
       await nextTurn();
+      if (this.#isClosed) return [];
     }
     failures.end();
     return repairs.map(({ reason }) => reason);
@@ -154,12 +158,16 @@ export class Entries {
 
   /** Nothing where a link is missing: that is to be mended first. */
   async #compare(): Promise<Difference[]> {
+    if (this.#isClosed) return [];
     this.#look();
     const where = this.#where;
     if (where.bridge === 0 || where.vxlan === 0) return [];
     const comparison = new Comparison(this.#index, where);
     const socket = new NetlinkSocket(netlinkRoute, this.#path);
-    const show = ({ payload }: Message): void => comparison.see(payload);
+    // who looks at an entry may ask for the name of its link
+    const show = ({ payload }: Message): void => {
+      if (!this.#isClosed) comparison.see(payload);
+    };
     const request = { type: rtm.getNeigh, flags: 0 };
     try {
       const ofBridge = { ...request, header: encodeNeighbor(addressFamily.bridge), attributes: [] };
@@ -173,7 +181,7 @@ export class Entries {
     } finally {
       socket.close();
     }
-    return comparison.end();
+    return this.#isClosed ? [] : comparison.end();
   }
 
   /**
@@ -221,21 +229,4 @@ export class Entries {
   #send(requests: Iterable<EntryRequest>): void {
     sendEntries(this.#rtnetlink, requests);
   }
-}
-
-const nowhere: Where = { bridge: 0, vxlan: 0, port: () => undefined, name: String };
-
-/** Each link is looked up once. */
-function locate(rtnetlink: Rtnetlink, { bridge, vxlan }: { readonly bridge: string; readonly vxlan: string }): Where {
-  const known = new Map<string, number | undefined>();
-  const port = (name: string): number | undefined => {
-    if (!known.has(name)) known.set(name, rtnetlink.getLink({ name })?.index);
-    return known.get(name);
-  };
-  return {
-    bridge: port(bridge) ?? 0,
-    vxlan: port(vxlan) ?? 0,
-    port,
-    name: (index) => rtnetlink.getLink({ index })?.name ?? `${index}`,
-  };
 }

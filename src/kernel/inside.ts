@@ -55,6 +55,7 @@ export class Inside {
       this.#addresses = new Addresses(this.own);
       const entries = new Entries(this.rtnetlink, this.path);
       this.#entries = entries;
+      this.#closers.push(() => entries.close());
       this.#direct = new DirectTable(this.path);
       this.#closers.push(() => this.#direct.close());
       const vips = new VipNamespace(this.path, onEvents);
