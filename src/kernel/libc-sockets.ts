@@ -41,6 +41,8 @@ export const socketOption = {
   linger: [1, 13],
   attachFilter: [1, 26],
   mark: [1, 36],
+  protocol: [1, 38],
+  domain: [1, 39],
   packetInfo: [0, 8],
   ipv6Only: [41, 26],
   receivePacketInfo6: [41, 49],
@@ -123,10 +125,17 @@ export function setReset(fd: number): void {
 
 /** The errno that a connect ended with; 0 for none. */
 export function socketError(fd: number): number {
+  return checked("getsockopt", tryGetsockopt(fd, socketOption.error));
+}
+
+/** Whether a descriptor is a socket of this family, AF_…, and protocol. */
+export const isSocketOf = (fd: number, family: number, protocol: number): boolean =>
+  tryGetsockopt(fd, socketOption.domain) === family && tryGetsockopt(fd, socketOption.protocol) === protocol;
+
+/** An int; -1 for an error. */
+function tryGetsockopt(fd: number, [level, name]: readonly [level: number, name: number]): number {
   const value = new Int32Array(1);
-  const [level, name] = socketOption.error;
-  checked("getsockopt", raw.getsockopt(fd, level, name, value, Uint32Array.of(4)));
-  return value[0] ?? 0;
+  return raw.getsockopt(fd, level, name, value, Uint32Array.of(4)) < 0 ? -1 : (value[0] ?? 0);
 }
 
 /** man 2 accept4. @param peer where the peer's struct sockaddr is written */
@@ -143,6 +152,9 @@ export function getsockname(fd: number): Uint8Array {
   checked("getsockname", raw.getsockname(fd, address, Uint32Array.of(address.length)));
   return address;
 }
+
+/** The port ID of a netlink socket, which struct sockaddr_nl has after the family; 0 before the kernel has given it one. */
+export const portIdOf = (fd: number): number => Buffer.from(getsockname(fd)).readUInt32LE(4);
 
 export const tryRecv = (fd: number, buffer: Uint8Array): number => attempted(raw.recv(fd, buffer, buffer.length, 0));
 

@@ -44,6 +44,7 @@ const raw = {
   read: process.func("intptr_t read(int fd, void *buffer, size_t length)"),
   write: process.func("intptr_t write(int fd, const void *data, size_t length)"),
   close: process.func("int close(int fd)"),
+  fcntl: process.func("int fcntl(int fd, int command, ...)"),
   memfdCreate: process.func("int memfd_create(const char *name, unsigned int flags)"),
   setns: process.func("int setns(int fd, int kind)"),
   unshare: process.func("int unshare(int kinds)"),
@@ -165,6 +166,18 @@ export const close = (fd: number): void => {
 /** close on a thread of Node's pool, for descriptors whose last close takes long. The descriptor is free in any case: man 2 close. */
 export const closeAsync = async (fd: number): Promise<void> => {
   await onPool((done) => raw.close.async(fd, done));
+};
+
+/** F_GETFD, F_SETFD, FD_CLOEXEC of include/uapi/asm-generic/fcntl.h. */
+const descriptorFlags = { get: 1, set: 2, closeOnExec: 1 } as const;
+
+/** Whether a child process does not get a descriptor; also of one that is closed. */
+export const isClosedOnExec = (fd: number): boolean =>
+  (raw.fcntl(fd, descriptorFlags.get) & descriptorFlags.closeOnExec) !== 0;
+
+/** From now on no child process gets the descriptor. */
+export const setClosedOnExec = (fd: number): void => {
+  checked("fcntl", raw.fcntl(fd, descriptorFlags.set, "int", descriptorFlags.closeOnExec));
 };
 
 /** man 2 setns: moves the calling thread, and only it, to a network namespace. */

@@ -2,13 +2,11 @@
  * nft in this process: libnftables, which is what the program nft is a shell around. One transaction costs a tenth of a
  * millisecond, where a child process costs three.
  */
-import { closeSync, readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import koffi from "koffi";
 import { TsnetError } from "../errors.ts";
 import { memfdCreate } from "./libc.ts";
-
-/** NETLINK_NETFILTER of include/uapi/linux/netlink.h. */
-const netlinkNetfilter = 12;
+import { NftSocket } from "./nft-socket.ts";
 
 /** What the kernel's refusals look like in libnftables' messages, which are strerror's (glibc and musl). */
 const errnos: readonly (readonly [text: RegExp, errno: string])[] = [
@@ -25,9 +23,8 @@ const errnos: readonly (readonly [text: RegExp, errno: string])[] = [
 
 /** An nft context: a netlink socket, and the language. Not for use by two threads. */
 export class Nft {
-  /** The netlink port ID under which our transactions appear in notifications (nlmsg_pid). */
-  readonly portId: number;
   readonly #library: Libnftables;
+  readonly #socket: NftSocket;
   #context: unknown;
 
   /**
@@ -35,19 +32,24 @@ export class Nft {
    */
   constructor() {
     this.#library = loadLibnftables();
-    const before = new Set(sockets());
+    NftSocket.prepare();
     const context = this.#library.create(0);
     if (context === null) throw new TsnetError("kernel", "nft: nft_ctx_new gave nothing");
     this.#context = context;
     try {
+      this.#socket = new NftSocket();
       this.#library.bufferOutput(context);
       this.#library.bufferError(context);
       this.run("list tables inet"); // the kernel gives a port ID with the first message
-      this.portId = portIdOf(sockets().filter((socket) => !before.has(socket)));
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  /** The netlink port ID under which our transactions appear in notifications (nlmsg_pid). */
+  get portId(): number {
+    return this.#socket.portId;
   }
 
   /**
@@ -56,8 +58,9 @@ export class Nft {
    */
   run(script: string): void {
     const context = this.#opened();
-    if (this.#library.run(context, script) === 0) return;
-    throw parseError(this.#library.error(context), this.#locate(script));
+    const isDone = this.#library.run(context, script) === 0;
+    this.#socket.follow();
+    if (!isDone) throw parseError(this.#library.error(context), this.#locate(script));
   }
 
   /** Closes the socket, and with it removes the tables that it owns (`flags owner`). A second call does nothing. */
@@ -80,6 +83,7 @@ export class Nft {
       this.#library.runFile(context, `/proc/self/fd/${file}`);
       return this.#library.error(context);
     } finally {
+      this.#socket.follow();
       this.#library.setDryRun(context, false);
       closeSync(file);
     }
@@ -112,33 +116,6 @@ function errorLines(text: string): string[] {
     0,
   );
   return lines.slice(at, at + 2).map((line) => line.replace(/^.*?Error: /, ""));
-}
-
-/** The inodes of this process's sockets. */
-function sockets(): string[] {
-  return readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? [];
-    } catch {
-      return []; // the descriptor of the listing itself, or one that another thread has closed meanwhile
-    }
-  });
-}
-
-/** The port ID of the one nf_tables socket among these; /proc/net/netlink: sk, Eth, Pid, …, Inode. */
-function portIdOf(inodes: readonly string[]): number {
-  const rows = readFileSync("/proc/thread-self/net/netlink", "utf8").trim().split("\n").slice(1);
-  const found = rows
-    .map((row) => row.trim().split(/\s+/))
-    .filter((row) => Number(row[1]) === netlinkNetfilter && inodes.includes(row.at(-1) ?? ""));
-  const [row] = found;
-  if (row === undefined || found.length !== 1) {
-    throw new TsnetError(
-      "kernel",
-      `nft: ${found.length} new sockets of family 12 in /proc/net/netlink where one was expected`,
-    );
-  }
-  return Number(row[2]);
 }
 
 interface Libnftables {

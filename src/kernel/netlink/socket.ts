@@ -12,7 +12,7 @@ import {
   setsockoptInt,
   socket,
 } from "../libc.ts";
-import { getsockname } from "../libc-sockets.ts";
+import { portIdOf } from "../libc-sockets.ts";
 import { changing, Dump, errorOf, nameOf, throwError } from "./answers.ts";
 import { decodeMessages, encodeMessage, encodeMessages, type Message, type Request } from "./codec.ts";
 import { netlinkOption, nlm, nlmsg } from "./constants.ts";
@@ -35,9 +35,6 @@ const maxDumps = 100;
 
 /** So many requests go in a datagram: if all fail, their errors, each less than 1 KiB, have room in a usual receive buffer. */
 const requestsAtOnce = 128;
-
-/** Where the port ID is in struct sockaddr_nl. */
-const portIdAt = 4;
 
 /** struct sockaddr_nl: family, no port ID, no groups. */
 const anyAddress = Uint8Array.of(addressFamily.netlink, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -136,7 +133,7 @@ export class NetlinkSocket {
 
   /** What messages about changes that this socket makes carry. */
   get portId(): number {
-    return Buffer.from(getsockname(this.fd)).readUInt32LE(portIdAt);
+    return portIdOf(this.fd);
   }
 
   /** Subscribes to a multicast group. */
