@@ -121,6 +121,7 @@ export async function createDriver(kernel: Kernel, { records, shared }: Stores, 
         }));
       },
     });
+  if (draining) gossip.onChange(() => draining.wake());
   const cluster = createCluster({
     ...{ kernel, state, locks, firewall, log, records, settings: config.overlay },
     etcd: shared && { records: shared, endpoints: config.etcd?.endpoints ?? [] },

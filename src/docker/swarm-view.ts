@@ -116,13 +116,9 @@ export class SwarmView {
     return this.#failing.size === 0 ? null : Math.min(...this.#failing.values());
   }
 
-  /**
-   * Calls back when what is known of a network has changed, with its ID; and for this node, with "".
-   * @returns what ends that
-   */
-  onChange(listener: (id: string) => void): () => void {
+  /** Calls back when what is known of a network has changed, with its ID; and for this node, with "". */
+  onChange(listener: (id: string) => void): void {
     this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
   }
 
   async #watch(): Promise<void> {

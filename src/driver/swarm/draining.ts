@@ -65,28 +65,36 @@ export class Draining {
   readonly #listeners = new Set<(networkId: string) => void>();
   readonly #running = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
+  #isOn = false;
+  #lastError: string | undefined;
 
   constructor(needs: DrainingNeeds) {
     this.#needs = needs;
   }
 
+  /** Asks from now on, as long as there is something to ask for. */
   start(): void {
-    this.#timer ??= setInterval(() => void this.look(), everyMs).unref();
+    this.#isOn = true;
+    this.wake();
+  }
+
+  /** Docker has told something else of a network: there may be something to ask for. */
+  wake(): void {
+    if (!this.#isOn || this.#timer !== undefined) return;
+    const isAny = [...this.#needs.networks()].some((network) => this.#questions(network).length > 0);
+    if (isAny) this.#timer = setInterval(() => void this.#round(), everyMs).unref();
   }
 
   /** Waits for answers that are under way. */
   async stop(): Promise<void> {
+    this.#isOn = false;
     clearInterval(this.#timer);
-    await Promise.all(this.#running);
+    await Promise.allSettled(this.#running);
   }
 
-  /**
-   * Calls back when other tasks of a network are draining, with its ID.
-   * @returns what ends that
-   */
-  onChange(listener: (networkId: string) => void): () => void {
+  /** Calls back when other tasks of a network are draining, with its ID. */
+  onChange(listener: (networkId: string) => void): void {
     this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
   }
 
   /** Whether the task of a service with this address is to stop, and another is not. Any doubt is no. */
@@ -95,6 +103,27 @@ export class Draining {
     if (known === undefined || known.draining.length === 0) return false;
     const listed = this.#needs.gossip(networkId)?.services.find(({ name }) => name === service);
     return listed !== undefined && isDraining(known.states, listed.tasks, ip);
+  }
+
+  /** What goes wrong in one is said once, and keeps nobody from the next. There is none while there is nothing to ask for. */
+  async #round(): Promise<void> {
+    try {
+      await this.look();
+      this.#lastError = undefined;
+      this.#restIfIdle();
+    } catch (error) {
+      const text = explain(error);
+      if (text !== this.#lastError)
+        this.#needs.log.error({ error: text }, "which tasks are to stop could not be asked");
+      this.#lastError = text;
+    }
+  }
+
+  #restIfIdle(): void {
+    if ([...this.#followed.values()].some(({ services }) => services.size > 0)) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.wake(); // something may have been told meanwhile
   }
 
   /** One round: asks for all networks at the same time, but for those whose answers are still under way. */

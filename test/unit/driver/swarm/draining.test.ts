@@ -1,3 +1,5 @@
+import { mock } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect } from "chai";
 import { Draining, type DrainingNetwork } from "../../../../src/driver/swarm/draining.ts";
 import { TsnetError } from "../../../../src/errors.ts";
@@ -254,6 +256,94 @@ describe("Draining", () => {
     expect(hasStopped).to.equal(false);
     resolve();
     await Promise.all([first, stopped]);
+  });
+
+  describe("by itself", () => {
+    const web = { vip: "10.5.0.100", tasks: [task("a", ip1), task("b", ip2)] };
+    let looks: number;
+    /** So many intervals pass, of 500 ms each. @returns in how many of them it looked at anything */
+    const intervals = async (count: number): Promise<number> => {
+      looks = 0;
+      for (let n = 0; n < count; n++) {
+        mock.timers.tick(500);
+        await nextTurn();
+      }
+      return looks;
+    };
+    beforeEach(() => {
+      mock.timers.enable({ apis: ["setInterval"] });
+      const { networks } = docker;
+      draining = new Draining({
+        ...{ kernel: docker.kernel, log, now: () => docker.nowMs, hurry: () => {}, gossip: (id) => docker.gossip(id) },
+        networks: () => {
+          looks++;
+          return networks;
+        },
+      });
+    });
+    afterEach(async () => {
+      await draining.stop();
+      mock.timers.reset();
+    });
+
+    it("asks twice a second while there are services to ask for, and looks at nothing otherwise", async () => {
+      docker.services.delete("web");
+      draining.start();
+      expect(await intervals(100)).to.equal(0);
+      docker.services.set("web", web);
+      draining.wake();
+      await intervals(10);
+      expect(docker.asked).to.have.length(10);
+      docker.services.delete("web");
+      await intervals(1);
+      expect(await intervals(100)).to.equal(0);
+      expect(docker.asked).to.have.length(10);
+      docker.services.set("web", web);
+      draining.wake();
+      await intervals(1);
+      expect(docker.asked).to.have.length(11);
+    });
+
+    it("goes on when a service comes in the moment in which it ends for want of any", async () => {
+      draining.start();
+      await intervals(1);
+      docker.services.delete("web");
+      mock.timers.tick(500);
+      docker.services.set("web", web);
+      draining.wake();
+      await nextTurn();
+      await intervals(1);
+      expect(docker.asked).to.have.length(2);
+    });
+
+    it("asks neither before it is started, nor after it is stopped", async () => {
+      draining.wake();
+      expect(await intervals(10)).to.equal(0);
+      draining.start();
+      await intervals(1);
+      await draining.stop();
+      draining.wake();
+      expect(await intervals(10)).to.equal(0);
+    });
+
+    it("goes on after a round that has failed, and says that once, until it has worked", async () => {
+      draining.onChange(() => {
+        throw new Error("no luck");
+      });
+      draining.start();
+      await intervals(1);
+      for (const given of [answered(ip2), answered(ip1, ip2), answered(ip1)]) {
+        answer(given);
+        await intervals(1);
+      }
+      expect(docker.asked).to.have.length(4);
+      expect(log.lines).to.have.length(1);
+      expect(log.lines[0]).to.match(/^error: .*no luck/);
+      await intervals(1);
+      answer(answered(ip1, ip2));
+      await intervals(1);
+      expect(log.lines).to.have.length(2);
+    });
   });
 
   describe("has the list asked for anew", () => {
