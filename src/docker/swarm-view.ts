@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { GossipNetwork } from "../plan/gossip.ts";
+import { type GossipNetwork, isSwarmNetwork } from "../plan/gossip.ts";
 import { type Answer, ask, follow, statusError } from "./api.ts";
 import { parseGossip, parseNode, type SwarmNode } from "./gossip.ts";
 import { type Pace, Polls } from "./polls.ts";
@@ -9,7 +9,7 @@ import { eventOf, isOfTask, swarmEvents } from "./swarm-events.ts";
 const firstPauseMs = 1000;
 const longestPauseMs = 5000;
 
-/** Docker says which node this is at the cost of programs that it starts, and it changes rarely. */
+/** Docker says which node this is at the cost of programs that it starts, and it changes rarely: of a host without a swarm, not by itself. */
 const nodeEveryMs = 60_000;
 
 /** Under this name, which no network has, this host itself is asked for. */
@@ -28,6 +28,7 @@ export interface SwarmViewOptions extends Pace {
   /** Only tests are in a hurry. */
   readonly pauseMs?: number;
   readonly waitMs?: number;
+  readonly nodeEveryMs?: number;
 }
 
 /** What is known of a network. */
@@ -54,6 +55,8 @@ export class SwarmView {
   readonly #failing = new Map<string, number>();
   #followed: ReadonlySet<string> = new Set();
   #node: SwarmNode | undefined;
+  /** Whether something hints that this host is another node than Docker has said, or it has not. */
+  #isNodeDoubtful = true;
   #events: Promise<void> | undefined;
 
   constructor(options: SwarmViewOptions) {
@@ -65,7 +68,7 @@ export class SwarmView {
   start(): void {
     if (this.#events !== undefined) return;
     this.#polls.start();
-    this.#polls.add(node, nodeEveryMs);
+    this.#polls.add(node, this.#options.nodeEveryMs ?? nodeEveryMs);
     this.#events = this.#watch();
   }
 
@@ -83,7 +86,7 @@ export class SwarmView {
     const added = [...this.#followed].filter((id) => !before.has(id));
     if (added.length === 0) return;
     if (this.#node?.isSwarm) for (const id of added) this.#polls.add(id);
-    else this.#polls.soon(node, 0);
+    else this.#doubtNode(0);
   }
 
   /** Something else is known of a network than what Docker has told: it is asked now, or within 250 ms of the question before. */
@@ -127,7 +130,7 @@ export class SwarmView {
     let pauseMs = firstMs;
     const onOpen = (): void => {
       pauseMs = firstMs;
-      this.#polls.soon(node, 0);
+      this.#doubtNode(0);
       this.#polls.soonAll();
     };
     while (!signal.aborted) {
@@ -146,20 +149,28 @@ export class SwarmView {
     if (this.#followed.has(id)) {
       this.#polls.quicken(id);
       this.#polls.soon(id);
-    } else if (event.Action === "create" || event.Action === "destroy") {
-      // with its first swarm, a host gets networks of Docker's own
-      this.#polls.soon(node);
+    } else if (isSwarmNetwork({ id }) && (event.Action === "create" || event.Action === "destroy")) {
+      // with its first swarm, a host gets its ingress network
+      this.#doubtNode();
     }
+  }
+
+  /** It is asked for within this time. */
+  #doubtNode(ms?: number): void {
+    this.#isNodeDoubtful = true;
+    this.#polls.soon(node, ms);
   }
 
   async #askNode(): Promise<void> {
     const before = this.#node;
+    if (!this.#isNodeDoubtful && !before?.isSwarm && this.#followed.size === 0) return;
+    this.#isNodeDoubtful = false;
     await this.#attempt(node, "/info", ({ text }) => {
       this.#node = parseNode(text);
     });
     const now = this.#node;
     // one that is joining has none yet
-    if (now?.isSwarm && now.address === null) this.#polls.soon(node, firstPauseMs);
+    if (now?.isSwarm && now.address === null) this.#doubtNode(firstPauseMs);
     if (now === undefined || (before?.isSwarm === now.isSwarm && before.address === now.address)) return;
     for (const id of this.#followed) {
       if (now.isSwarm) this.#polls.add(id);
@@ -193,6 +204,7 @@ export class SwarmView {
       use(answer);
       this.#fresh(name);
     } catch (error) {
+      if (name === node) this.#isNodeDoubtful = true;
       if (name === node && this.#node === undefined) this.#polls.soon(node, firstPauseMs);
       const isMissed = name === node ? this.#followed.size > 0 : this.#followed.has(name);
       if (isMissed && !this.#end.signal.aborted) this.#failed(name, startedMs, error);

@@ -12,6 +12,7 @@ describe("SwarmView", () => {
   const everyMs = 20;
   const id = "a".repeat(25);
   const path = `/networks/${id}`;
+  const ingress = "i".repeat(25);
   let directory: string;
   let docker: FakeSwarmDocker;
   let view: SwarmView;
@@ -84,12 +85,63 @@ describe("SwarmView", () => {
     await sleep(5 * everyMs);
     expect(docker.countOf(path)).to.equal(0);
     docker.node = { NodeAddr: "10.0.0.1", LocalNodeState: "active" };
-    docker.tell({ Type: "network", Action: "create", Actor: { ID: "ingress" } });
+    docker.tell({ Type: "network", Action: "create", Actor: { ID: ingress } });
     await shows("10.0.0.1", "10.0.0.2");
     docker.node = { NodeAddr: "", LocalNodeState: "inactive" };
-    docker.tell({ Type: "network", Action: "destroy", Actor: { ID: "ingress" } });
+    docker.tell({ Type: "network", Action: "destroy", Actor: { ID: ingress } });
     await until("it has left", deadlineMs, () => !view.isSwarm());
     expect(peers()).to.deep.equal(["10.0.0.1", "10.0.0.2"]);
+  });
+
+  describe("on a host in no swarm", () => {
+    const asked = () => docker.countOf("/info");
+    const tell = (Action: string, ID: string) => docker.tell({ Type: "network", Action, Actor: { ID } });
+    beforeEach(async () => {
+      await view.stop();
+      open({ nodeEveryMs: everyMs });
+      docker.node = { NodeAddr: "", LocalNodeState: "inactive" };
+      await docker.listen();
+      view.start();
+      await until("Docker has answered", deadlineMs, () => view.hasAnswered() && docker.isFollowed);
+      await sleep(5 * everyMs);
+    });
+
+    it("asks for this node at the start, and not for each network that comes and goes", async () => {
+      const before = asked();
+      expect(before).to.be.within(1, 2); // before events are followed, and then
+      for (const action of ["create", "connect", "disconnect", "destroy"]) tell(action, "c".repeat(64));
+      await sleep(250);
+      expect(asked()).to.equal(before);
+    });
+
+    it("asks again when Docker was started again, when it gets a swarm's network, and when one is followed", async () => {
+      for (const act of [
+        async () => {
+          await docker.close();
+          await docker.listen();
+        },
+        () => tell("create", ingress),
+        () => view.follow([id]),
+      ]) {
+        const before = asked();
+        await act();
+        await until("it asks for this node", deadlineMs, () => asked() > before);
+      }
+      expect(view.isSwarm()).to.equal(false);
+    });
+
+    it("asks regularly once it is in one, until it is not any more", async () => {
+      docker.node = { NodeAddr: "10.0.0.1", LocalNodeState: "active" };
+      tell("create", ingress);
+      await until("it is in a swarm", deadlineMs, () => view.isSwarm());
+      docker.node = { NodeAddr: "10.0.0.7", LocalNodeState: "active" };
+      await until("it has another address", deadlineMs, () => view.nodeAddress() === "10.0.0.7");
+      docker.node = { NodeAddr: "", LocalNodeState: "inactive" };
+      await until("it has left", deadlineMs, () => !view.isSwarm());
+      const before = asked();
+      await sleep(5 * everyMs);
+      expect(asked()).to.equal(before);
+    });
   });
 
   it("keeps what it knows where Docker hangs, asks for others meanwhile, and says so once, and once when it is over", async () => {
