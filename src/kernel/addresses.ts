@@ -6,7 +6,7 @@ import type {
   RemoveAddress,
   RemoveNeighbor,
   RemoveRoute,
-} from "../plan/op.ts";
+} from "../plan/op-links.ts";
 import { encodeMac } from "./link-attributes.ts";
 import { route } from "./netlink/constants.ts";
 import type { Rtnetlink } from "./netlink/rtnetlink.ts";

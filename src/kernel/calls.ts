@@ -18,8 +18,7 @@ import { apply, type Targets } from "./apply.ts";
 import type { KernelChange } from "./change.ts";
 import { Conntrack } from "./conntrack.ts";
 import { DirectRoutes } from "./direct/direct-routes.ts";
-import type { WayProbe, WayProber } from "./direct/way-prober.ts";
-import type { NameClient } from "./dns/name-client.ts";
+import type { WayProbe } from "./direct/way-prober.ts";
 import { LinkEvents } from "./events.ts";
 import * as forward from "./forward.ts";
 import { isVniFree, type VniQuestion } from "./free-vni.ts";
@@ -37,11 +36,11 @@ import * as overlay from "./observe-overlay.ts";
 import { OverlayLinks } from "./overlay-links.ts";
 import { OwnLinks } from "./own-links.ts";
 import { Poller } from "./ports/poller.ts";
+import { Probers } from "./probers.ts";
 import { observeRouted } from "./routed.ts";
 import { observeSandboxLinks } from "./sandbox-links.ts";
 import type { AddressAnnouncement, AddressHolder, AddressProbe } from "./segment/requests.ts";
 import type { Segments } from "./segment/segments.ts";
-import type { PathProber } from "./underlay/path-prober.ts";
 import { Watcher } from "./watcher.ts";
 
 /** What the thread is started with. */
@@ -66,12 +65,8 @@ export class KernelCalls {
   readonly #targets: Targets;
   /** Loaded when it is first asked for something: a host without networks on a parent does without its modules. */
   #segments: Promise<Segments> | undefined;
-  /** What waits for the answers to probes: a thread of the pool for both. */
   readonly #poller = new Poller();
-  /** As well, for a host without overlay networks. */
-  #prober: Promise<PathProber> | undefined;
-  #wayProber: Promise<WayProber> | undefined;
-  #nameClient: Promise<NameClient> | undefined;
+  readonly #probers: Probers;
   readonly #linkEvents = new LinkEvents(this.#rtnetlink);
   readonly #hold: Hold;
   readonly #watcher: Watcher;
@@ -86,6 +81,7 @@ export class KernelCalls {
   ) {
     const own = this.#own;
     this.#namespaces = new Namespaces(namespaceDir);
+    this.#probers = new Probers(this.#poller, this.#namespaces);
     this.#targets = {
       ...{ own, links: new Links(own), lan: new LanLinks(own), addresses: new Addresses(own) },
       ...{ namespaces: this.#namespaces, overlay: new OverlayLinks(own, this.#namespaces), direct: this.#direct },
@@ -212,27 +208,21 @@ export class KernelCalls {
     return (await this.#openSegments()).announce(announcement);
   }
 
-  async probePaths(probes: PathProbes): Promise<PathAnswer[]> {
-    this.#prober ??= import("./underlay/path-prober.ts").then(({ PathProber }) => new PathProber(this.#poller));
-    const { namespace } = probes;
-    return (await this.#prober).probe(probes, namespace === null ? null : this.#namespaces.pathOf(namespace));
+  probePaths(probes: PathProbes): Promise<PathAnswer[]> {
+    return this.#probers.probePaths(probes);
   }
 
-  async askNames(questions: NameQuestions): Promise<NameAnswer[]> {
-    this.#nameClient ??= import("./dns/name-client.ts").then(({ NameClient }) => new NameClient(this.#poller));
-    return (await this.#nameClient).ask(questions);
+  askNames(questions: NameQuestions): Promise<NameAnswer[]> {
+    return this.#probers.askNames(questions);
   }
 
-  async probeWays(probe: WayProbe): Promise<string[]> {
-    this.#wayProber ??= import("./direct/way-prober.ts").then(({ WayProber }) => new WayProber(this.#poller));
-    return (await this.#wayProber).probe(probe, this.#namespaces.pathOf(probe.namespace));
+  probeWays(probe: WayProbe): Promise<string[]> {
+    return this.#probers.probeWays(probe);
   }
 
   /** Ends calls that wait for others. */
   stop(): void {
-    void this.#wayProber?.then((prober) => prober.stop());
-    void this.#nameClient?.then((client) => client.stop());
-    void this.#prober?.then((prober) => prober.stop());
+    this.#probers.stop();
     void this.#segments?.then((segments) => segments.stop());
   }
 

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { EnsurePlaces, RemovePlaces, SetFloodList } from "../plan/op.ts";
+import type { EnsurePlaces, RemovePlaces, SetFloodList } from "../plan/op-overlay.ts";
 import type { Place } from "../plan/places.ts";
 import { Comparison, type Difference } from "./entry-comparison.ts";
 import { EntryIndex, encodeEntry, isAsWanted, isSet, keyOf, tableOf, type Wanted, wantedOf } from "./entry-index.ts";

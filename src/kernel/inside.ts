@@ -1,5 +1,6 @@
 import { TsnetError } from "../errors.ts";
-import type { ForgetVirtualFlows, InnerOp, SetBridgeFilter, SetHairpin } from "../plan/op.ts";
+import type { ForgetVirtualFlows, InnerOp } from "../plan/op.ts";
+import type { SetBridgeFilter, SetHairpin } from "../plan/op-overlay.ts";
 import { Addresses } from "./addresses.ts";
 import { hasBridgeFilter } from "./bridge-filter.ts";
 import { DirectTable } from "./direct/direct-table.ts";

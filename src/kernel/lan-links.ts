@@ -1,7 +1,7 @@
 /** Links of networks with a parent: macvlan, ipvlan, and the parents that are ours. Idempotent effects on one network namespace. */
 import { hasErrno } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
-import type { EnsureDummy, EnsureLanLink, EnsureVlan, SetLinkDown } from "../plan/op.ts";
+import type { EnsureDummy, EnsureLanLink, EnsureVlan, SetLinkDown } from "../plan/op-links.ts";
 import { dummyInfo, encodeMac, mtuOf, vlanInfo } from "./link-attributes.ts";
 import { makeLink, type NewLink, newLanLink, refusedUp } from "./make-link.ts";
 import { type Attribute, u32 } from "./netlink/codec.ts";

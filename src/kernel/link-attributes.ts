@@ -1,5 +1,6 @@
 /** Attributes of links, as ensure and remove need them. */
-import type { EnsureVxlan, LanLinkKind, PortFlags } from "../plan/op.ts";
+import type { LanLinkKind } from "../plan/op-links.ts";
+import type { EnsureVxlan, PortFlags } from "../plan/op-overlay.ts";
 import { addressFamily, inetPton } from "./libc.ts";
 import { type Attribute, encodeEmbedded, text, u8, u16, u32 } from "./netlink/codec.ts";
 import {

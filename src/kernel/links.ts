@@ -1,7 +1,7 @@
 /** Bridges and their ports: idempotent effects on one network namespace. */
 import { TsnetError } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
-import type { EnsureBridge, EnsurePort, EnsureVeth, RemoveLinks } from "../plan/op.ts";
+import type { EnsureBridge, EnsurePort, EnsureVeth, RemoveLinks } from "../plan/op-links.ts";
 import { hasBridgeFilter } from "./bridge-filter.ts";
 import { aliasOf, bridgeOf, encodeMac, hairpinOf, mtuOf, pairOf } from "./link-attributes.ts";
 import { type Attribute, u32 } from "./netlink/codec.ts";

@@ -1,7 +1,7 @@
 /** How links with a parent, and parents, are created; and in words what the kernel has against it. */
 import { hasErrno, TsnetError } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
-import type { LanLink } from "../plan/op.ts";
+import type { LanLink } from "../plan/op-links.ts";
 import { encodeMac, lanInfo, mtuOf } from "./link-attributes.ts";
 import { type Attribute, u32 } from "./netlink/codec.ts";
 import { ifla } from "./netlink/constants.ts";

@@ -1,7 +1,7 @@
 /** Links between the host's namespace and one of ours: idempotent effects on both. */
 import { hasErrno, TsnetError } from "../errors.ts";
 import type { ObservedLink, ObservedPort } from "../plan/observed.ts";
-import type { EnsureInnerVeth, EnsureVxlan, PortFlags } from "../plan/op.ts";
+import type { EnsureInnerVeth, EnsureVxlan, PortFlags } from "../plan/op-overlay.ts";
 import { setTxChecksum } from "./ethtool.ts";
 import type { Inside } from "./inside.ts";
 import { aliasOf, encodeMac, mtuOf, pairOf, portFlagsOf, vxlanInfo } from "./link-attributes.ts";

@@ -1,7 +1,7 @@
 /** How links of ours are made, found again, and taken out of use. */
 import { hasErrno, TsnetError } from "../errors.ts";
 import type { ObservedLink } from "../plan/observed.ts";
-import type { RemoveLinks } from "../plan/op.ts";
+import type { RemoveLinks } from "../plan/op-links.ts";
 import { aliasOf, quiet } from "./link-attributes.ts";
 import { type Attribute, text, u32 } from "./netlink/codec.ts";
 import { ifla } from "./netlink/constants.ts";

@@ -1,6 +1,6 @@
 /** Links in containers' network namespaces: put back, and changed. */
 import { TsnetError } from "../errors.ts";
-import type { RestoreLanLink, SetSandboxMtu } from "../plan/op.ts";
+import type { RestoreLanLink, SetSandboxMtu } from "../plan/op-links.ts";
 import { close, open } from "./libc.ts";
 import { aliasOf, encodeMac, mtuOf } from "./link-attributes.ts";
 import { makeLink, newLanLink, refusedUp } from "./make-link.ts";

@@ -1,7 +1,8 @@
 /** What virtual IPs need in a namespace of ours: the table, and what watches over it. */
 import { diffElements } from "../plan/elements.ts";
 import type { Elements } from "../plan/observed.ts";
-import type { ForgetVirtualFlows, SetTable } from "../plan/op.ts";
+import type { ForgetVirtualFlows } from "../plan/op.ts";
+import type { SetTable } from "../plan/op-overlay.ts";
 import { Conntrack } from "./conntrack.ts";
 import { InnerTable } from "./inner-table.ts";
 import { inNamespace } from "./netlink/in-namespace.ts";

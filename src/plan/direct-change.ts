@@ -3,7 +3,8 @@ import { namespaceName } from "../net/names.ts";
 import { type DirectEndpoint, directTable } from "./direct.ts";
 import { bySet, type Element } from "./elements.ts";
 import type { OverlayNetwork } from "./network.ts";
-import type { DirectRoute, Op } from "./op.ts";
+import type { Op } from "./op.ts";
+import type { DirectRoute } from "./op-overlay.ts";
 
 /** What the kernel has, or is to have, of a network. */
 export interface DirectState {

@@ -22,7 +22,7 @@ import { withoutWholePrefix } from "./firewall.ts";
 import { type Endpoint, type GatewayNetwork, hasGateway, type OverlayNetwork } from "./network.ts";
 import type { NftTable } from "./nft-script.ts";
 import type { Elements, ObservedLink, ObservedPath } from "./observed.ts";
-import type { DirectRoute } from "./op.ts";
+import type { DirectRoute } from "./op-overlay.ts";
 import type { PlacedEndpoint } from "./overlay-places.ts";
 
 /** Number of the routing table: "tsn". RTPROT_… of its routes and rules: "t", which no other program has (rtnetlink.h). */

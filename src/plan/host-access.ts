@@ -11,7 +11,8 @@ import { shimMacOf } from "../net/mac.ts";
 import { linkAlias, shimName } from "../net/names.ts";
 import { lanLinkKind } from "./lan.ts";
 import type { Endpoint, HostAccess, LanNetwork } from "./network.ts";
-import type { EnsureNeighbor, EnsureRoute, Op } from "./op.ts";
+import type { Op } from "./op.ts";
+import type { EnsureNeighbor, EnsureRoute } from "./op-links.ts";
 
 /** What a parent is at the moment. */
 export interface ParentState {

@@ -2,7 +2,8 @@
 import { dummyName, lanLinkName, linkAlias } from "../net/names.ts";
 import { parseVlanName } from "../net/vlan.ts";
 import type { Endpoint, LanNetwork } from "./network.ts";
-import type { LanLink, LanLinkKind, Op } from "./op.ts";
+import type { Op } from "./op.ts";
+import type { LanLink, LanLinkKind } from "./op-links.ts";
 
 /** What the links of a network are. */
 export const lanLinkKind = (network: LanNetwork): LanLinkKind =>

@@ -2,7 +2,8 @@
 import { parseHostAddress } from "../net/cidr.ts";
 import { bridgeName, hostVethName, namespaceName, vxlanName } from "../net/names.ts";
 import type { Endpoint, OverlayNetwork } from "./network.ts";
-import type { EnsurePlaces, Op } from "./op.ts";
+import type { Op } from "./op.ts";
+import type { EnsurePlaces } from "./op-overlay.ts";
 import type { Place } from "./places.ts";
 
 /** An endpoint of this host. */

@@ -26,7 +26,8 @@ import {
   vxlanName,
 } from "../net/names.ts";
 import { type Endpoint, hasGateway, type OverlayNetwork } from "./network.ts";
-import type { EnsureInnerVeth, InnerOp, Op, PortFlags } from "./op.ts";
+import type { InnerOp, Op } from "./op.ts";
+import type { EnsureInnerVeth, PortFlags } from "./op-overlay.ts";
 import { ensurePlaces, localPlace, placesOp } from "./overlay-places.ts";
 import type { Place } from "./places.ts";
 

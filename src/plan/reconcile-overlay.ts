@@ -11,7 +11,9 @@ import {
 } from "../net/names.ts";
 import { type Endpoint, hasGateway, type OverlayNetwork } from "./network.ts";
 import type { Observed, ObservedLink, ObservedNamespace, ObservedPort } from "./observed.ts";
-import type { EnsureRoute, Op, PortFlags } from "./op.ts";
+import type { Op } from "./op.ts";
+import type { EnsureRoute } from "./op-links.ts";
+import type { PortFlags } from "./op-overlay.ts";
 import {
   gatewayAddresses,
   gatewayLinkAddresses,

@@ -18,7 +18,8 @@ import {
 import { bridgeAddresses, planBridge } from "./bridge.ts";
 import { type BridgeNetwork, type Endpoint, hasGateway, isLan, type Network, type Parent } from "./network.ts";
 import type { Observed, ObservedLink } from "./observed.ts";
-import type { EnsureRoute, Op } from "./op.ts";
+import type { Op } from "./op.ts";
+import type { EnsureRoute } from "./op-links.ts";
 
 /** What should be there. Networks and endpoints that are being removed are not in it. */
 export interface Wanted {

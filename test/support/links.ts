@@ -11,7 +11,8 @@ import { Namespaces } from "../../src/kernel/namespaces.ts";
 import { Rtnetlink } from "../../src/kernel/netlink/rtnetlink.ts";
 import { OverlayLinks } from "../../src/kernel/overlay-links.ts";
 import { OwnLinks } from "../../src/kernel/own-links.ts";
-import type { EnsureBridge, EnsureLanLink, EnsureVeth, Op } from "../../src/plan/op.ts";
+import type { Op } from "../../src/plan/op.ts";
+import type { EnsureBridge, EnsureLanLink, EnsureVeth } from "../../src/plan/op-links.ts";
 import { expectNoLeftovers, ip, ipJson, linkJson } from "./netns.ts";
 
 export const bridge: EnsureBridge = {

@@ -7,15 +7,8 @@ import type {
   KernelChange,
 } from "../../src/driver/kernel.ts";
 import { TsnetError } from "../../src/errors.ts";
-import type {
-  EnsureBridge,
-  EnsurePort,
-  EnsureRoute,
-  EnsureVeth,
-  Op,
-  RemoveLinks,
-  SetSysctl,
-} from "../../src/plan/op.ts";
+import type { Op, SetSysctl } from "../../src/plan/op.ts";
+import type { EnsureBridge, EnsurePort, EnsureRoute, EnsureVeth, RemoveLinks } from "../../src/plan/op-links.ts";
 import { removedGroup } from "../../src/plan/reconcile.ts";
 import type { Faults } from "./faults.ts";
 import type { World, WorldFlow } from "./world.ts";

@@ -12,7 +12,7 @@ import type {
   RestoreLanLink,
   SetLinkDown,
   SetSandboxMtu,
-} from "../../src/plan/op.ts";
+} from "../../src/plan/op-links.ts";
 import type { World } from "./world.ts";
 import { kernelError, type WorldLink, type WorldLinks } from "./world-links.ts";
 

@@ -11,7 +11,8 @@ import type {
   ObservedVxlan,
 } from "../../src/plan/observed.ts";
 
-import type { PortFlags, RestoreLanLink } from "../../src/plan/op.ts";
+import type { RestoreLanLink } from "../../src/plan/op-links.ts";
+import type { PortFlags } from "../../src/plan/op-overlay.ts";
 
 /** A link as the world keeps it. */
 export interface WorldLink {

@@ -2,7 +2,9 @@
 import type { Kernel } from "../../src/driver/kernel.ts";
 import { TsnetError } from "../../src/errors.ts";
 import type { ObservedNamespace } from "../../src/plan/observed.ts";
-import type { EnsureBridge, EnsureInnerVeth, EnsureVxlan, InnerOp, Op, RemoveLinks } from "../../src/plan/op.ts";
+import type { InnerOp, Op } from "../../src/plan/op.ts";
+import type { EnsureBridge, RemoveLinks } from "../../src/plan/op-links.ts";
+import type { EnsureInnerVeth, EnsureVxlan } from "../../src/plan/op-overlay.ts";
 import type { Place } from "../../src/plan/places.ts";
 import { removedGroup } from "../../src/plan/reconcile.ts";
 import type { World } from "./world.ts";

@@ -1,15 +1,8 @@
 /** What virtual IPs need of a world: in its namespaces, the table, what the bridge has and shows, and flows. */
 import type { Elements } from "../../src/plan/observed.ts";
-import type {
-  EnsureRoute,
-  ForgetVirtualFlows,
-  RemoveAddress,
-  RemoveRoute,
-  SetBridgeFilter,
-  SetHairpin,
-  SetSysctl,
-  SetTable,
-} from "../../src/plan/op.ts";
+import type { ForgetVirtualFlows, SetSysctl } from "../../src/plan/op.ts";
+import type { EnsureRoute, RemoveAddress, RemoveRoute } from "../../src/plan/op-links.ts";
+import type { SetBridgeFilter, SetHairpin, SetTable } from "../../src/plan/op-overlay.ts";
 import type { World } from "./world.ts";
 import { kernelError, type WorldLink } from "./world-links.ts";
 

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { observe } from "../../src/kernel/observe.ts";
 import type { IpvlanFlag, IpvlanMode } from "../../src/plan/network.ts";
-import type { EnsureDummy, EnsureLanLink, EnsureVlan } from "../../src/plan/op.ts";
+import type { EnsureDummy, EnsureLanLink, EnsureVlan } from "../../src/plan/op-links.ts";
 import { lanLink, removal, useLinks } from "../support/links.ts";
 import { ip, ipJson, linkJson } from "../support/netns.ts";
 

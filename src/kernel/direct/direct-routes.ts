@@ -1,5 +1,5 @@
 import { explain, hasErrno, TsnetError } from "../../errors.ts";
-import type { DirectRoute, KeepDirectRoutes, PutDirectRoutes, RemoveDirectRoutes } from "../../plan/op.ts";
+import type { DirectRoute, KeepDirectRoutes, PutDirectRoutes, RemoveDirectRoutes } from "../../plan/op-overlay.ts";
 import { inetPton } from "../libc.ts";
 import type { Rtnetlink } from "../netlink/rtnetlink.ts";
 import { existing, ignoring } from "../own-links.ts";

@@ -1,7 +1,7 @@
 import { isEmpty } from "../../plan/direct.ts";
 import type { Element } from "../../plan/elements.ts";
 import type { Elements } from "../../plan/observed.ts";
-import type { ChangeDirect } from "../../plan/op.ts";
+import type { ChangeDirect } from "../../plan/op-overlay.ts";
 import { InnerTable } from "../inner-table.ts";
 
 /** The table of plan/direct.ts in a namespace of ours. It is there as long as anything goes the short way: without it no frame is looked at. */

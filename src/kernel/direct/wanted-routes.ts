@@ -1,4 +1,4 @@
-import type { DirectRoute } from "../../plan/op.ts";
+import type { DirectRoute } from "../../plan/op-overlay.ts";
 import type { Family, TableRule } from "./policy-routing.ts";
 
 /** A route, and the link that has the gateways of its network. */

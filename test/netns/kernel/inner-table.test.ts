@@ -7,7 +7,7 @@ import { Nft } from "../../../src/kernel/nft.ts";
 import { VipNamespace } from "../../../src/kernel/vip-namespace.ts";
 import { directTable } from "../../../src/plan/direct.ts";
 import type { Elements } from "../../../src/plan/observed.ts";
-import type { SetTable } from "../../../src/plan/op.ts";
+import type { SetTable } from "../../../src/plan/op-overlay.ts";
 import { vipElements, vipTable } from "../../../src/plan/vip-table.ts";
 import { expectNoLeftovers, ip } from "../../support/netns.ts";
 import { idOf } from "../../support/values.ts";

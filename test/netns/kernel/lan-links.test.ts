@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { MacvlanMode } from "../../../src/plan/network.ts";
-import type { EnsureDummy, EnsureVlan } from "../../../src/plan/op.ts";
+import type { EnsureDummy, EnsureVlan } from "../../../src/plan/op-links.ts";
 import { lanLink, removal, useLinks } from "../../support/links.ts";
 import { ip, ipJson, linkJson, snapshot } from "../../support/netns.ts";
 

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { observe } from "../../../src/kernel/observe.ts";
-import type { EnsureNeighbor, EnsureRoute } from "../../../src/plan/op.ts";
+import type { EnsureNeighbor, EnsureRoute } from "../../../src/plan/op-links.ts";
 import { lanLink, useLinks } from "../../support/links.ts";
 import { ip, ipJson, linkJson, snapshot } from "../../support/netns.ts";
 

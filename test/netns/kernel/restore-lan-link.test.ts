@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { observeSandboxLinks } from "../../../src/kernel/sandbox-links.ts";
-import type { RestoreLanLink } from "../../../src/plan/op.ts";
+import type { RestoreLanLink } from "../../../src/plan/op-links.ts";
 import { lanLink, useLinks } from "../../support/links.ts";
 import { ip, ipJson, linkJson } from "../../support/netns.ts";
 
