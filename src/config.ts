@@ -93,6 +93,15 @@ export function parseConfig(environment: Environment): Config {
   return config;
 }
 
+/** Those that are to be the same on all hosts, as these may tell each other: of what may be secret, or is a host's own, whether it is set. */
+export const sharedSettings = (config: Config): Readonly<Record<string, string>> => ({
+  [settings.scope.name]: config.scope,
+  [overlaySettings.port.name]: `${config.overlay.port}`,
+  [settings.requiresMacAddress.name]: `${config.requiresMacAddress}`,
+  [settings.dockerSocket.name]: config.dockerSocket === null ? "none" : "set",
+  [etcdSettings.endpoints.name]: config.etcd === null ? "not set" : "set",
+});
+
 /** Sockets that would be one another's. */
 function sharedPaths({ socket, managedSocket, adminSocket }: Config): TsnetError[] {
   const paths = { TSNET_SOCKET: socket, TSNET_MANAGED_SOCKET: managedSocket, TSNET_ADMIN_SOCKET: adminSocket };

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import type { Config } from "./config.ts";
+import { type Config, sharedSettings } from "./config.ts";
 import { DockerView } from "./docker/docker-view.ts";
 import { NoDockerView } from "./docker/no-docker-view.ts";
 import { SwarmView } from "./docker/swarm-view.ts";
@@ -48,6 +48,7 @@ import { Observer } from "./kernel/observer.ts";
 import { machineId } from "./machine-id.ts";
 import { sharedMode } from "./plan/allocation.ts";
 import { explainStorageError } from "./store/sqlite-error.ts";
+import { ownVersion } from "./version.ts";
 
 /** Where the state is: on this host, and what hosts share in etcd, if they do. */
 interface Stores {
@@ -126,6 +127,7 @@ export async function createDriver(kernel: Kernel, { records, shared }: Stores, 
     ...{ kernel, state, locks, firewall, log, records, settings: config.overlay },
     etcd: shared && { records: shared, endpoints: config.etcd?.endpoints ?? [] },
     ...{ hostId, hostName: hostname(), hasTwin: () => ipam.hasTwin },
+    facts: { name: hostname(), version: await ownVersion(), settings: sharedSettings(config) },
     ...{ gossip, nodes, makesMacs: !config.requiresMacAddress },
     ...(draining && { draining }),
   });

@@ -18,11 +18,12 @@ export async function runDoctor({
 }
 
 export const formatDoctor = (answer: DoctorAnswer): string =>
-  `${formatHost(answer)}\n${formatPeers(answer)}\n${formatFindings(answer.findings)}`;
+  `${formatHost(answer)}\n${formatPeers(answer)}\n${formatFindings(answer.findings)}${formatNotes(answer.notes)}`;
 
-function formatHost({ address, port, networks, checksumOffload, swarm = null }: DoctorAnswer): string {
+function formatHost({ version, address, port, networks, checksumOffload, swarm = null }: DoctorAnswer): string {
   const cards = checksumOffload === null ? "-" : checksumOffload ? "left to network cards" : "made by the kernel";
   const lines = [
+    ["Version:", version],
     ["Tunnel address:", address ?? "none"],
     ["UDP port:", `${port ?? "-"}`],
     ["Networks:", `${networks} with containers on this host`],
@@ -40,7 +41,7 @@ function formatSwarm({ role, address, managers, nodes }: SwarmAnswer): string {
 
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;
 
-const header = ["HOST", "STATE", "ROUND TRIP", "ROUTE MTU", "VERIFIED", "LOSS", "PROBES", "LAST SEEN"];
+const header = ["HOST", "STATE", "ROUND TRIP", "ROUTE MTU", "VERIFIED", "LOSS", "PROBES", "LAST SEEN", "VERSION"];
 
 function formatPeers({ peers }: DoctorAnswer): string {
   return peers.length === 0 ? "No other host has a network of this one.\n" : formatTable(header, peers.map(rowOf));
@@ -55,9 +56,14 @@ const rowOf = (peer: PeerAnswer): string[] => [
   peer.loss === null ? "-" : formatPercent(peer.loss * 100),
   `${peer.probes}`,
   peer.lastSeen === null ? "never" : formatTime(peer.lastSeen),
+  peer.version ?? "-",
 ];
 
 const formatFindings = (findings: readonly DoctorFinding[]): string =>
-  findings.length === 0
-    ? "Nothing is wrong.\n"
-    : `Wrong:\n${findings.map(({ text }) => `  ${printable(text)}\n`).join("")}`;
+  findings.length === 0 ? "Nothing is wrong.\n" : `Wrong:\n${formatTexts(findings)}`;
+
+const formatNotes = (notes: readonly DoctorFinding[]): string =>
+  notes.length === 0 ? "" : `\nBesides:\n${formatTexts(notes)}`;
+
+const formatTexts = (findings: readonly DoctorFinding[]): string =>
+  findings.map(({ text }) => `  ${printable(text)}\n`).join("");

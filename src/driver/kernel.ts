@@ -1,3 +1,5 @@
+import type { FactsAnswering, FactsAsking } from "../plan/facts-message.ts";
+import type { HostFacts } from "../plan/host-facts.ts";
 import type { NameAnswer, NameQuestions } from "../plan/name-questions.ts";
 import type { TableName } from "../plan/nft-script.ts";
 import type {
@@ -124,6 +126,18 @@ export interface Kernel {
    * @throws TsnetError "kernel" for want of descriptors, or of the namespace
    */
   probePaths(probes: PathProbes): Promise<readonly PathAnswer[]>;
+  /**
+   * From now on this is answered there, and nothing else; null ends it, which the namespace waits for when it is to go. Who asks for the
+   * same again changes nothing.
+   * @throws TsnetError "kernel" for want of descriptors, of the namespace or of the address; then nothing is answered
+   */
+  answerFacts(answering: FactsAnswering | null): Promise<void>;
+  /**
+   * Asks other hosts what they are.
+   * @returns what each has told, in their order; null for who has not
+   * @throws TsnetError "kernel" for want of descriptors, or of the namespace
+   */
+  askFacts(asking: FactsAsking): Promise<readonly (HostFacts | null)[]>;
   /**
    * Asks Docker's name server from within a container.
    * @returns what came of each question, in their order

@@ -1,4 +1,6 @@
 import { setImmediate } from "node:timers/promises";
+import type { FactsAnswering, FactsAsking } from "../plan/facts-message.ts";
+import type { HostFacts } from "../plan/host-facts.ts";
 import type { NameAnswer, NameQuestions } from "../plan/name-questions.ts";
 import type { TableName } from "../plan/nft-script.ts";
 import type {
@@ -15,6 +17,7 @@ import type { Op, SetSysctl } from "../plan/op.ts";
 import type { PathAnswer, PathProbes } from "../plan/path-probe.ts";
 import { Addresses } from "./addresses.ts";
 import { apply, type Targets } from "./apply.ts";
+import { Askers } from "./askers.ts";
 import type { KernelChange } from "./change.ts";
 import { Conntrack } from "./conntrack.ts";
 import { DirectRoutes } from "./direct/direct-routes.ts";
@@ -35,8 +38,6 @@ import { observe, observeEphemeralPorts, observeReservedPorts, observeSandboxes 
 import * as overlay from "./observe-overlay.ts";
 import { OverlayLinks } from "./overlay-links.ts";
 import { OwnLinks } from "./own-links.ts";
-import { Poller } from "./ports/poller.ts";
-import { Probers } from "./probers.ts";
 import { observeRouted } from "./routed.ts";
 import { observeSandboxLinks } from "./sandbox-links.ts";
 import type { AddressAnnouncement, AddressHolder, AddressProbe } from "./segment/requests.ts";
@@ -65,8 +66,7 @@ export class KernelCalls {
   readonly #targets: Targets;
   /** Loaded when it is first asked for something: a host without networks on a parent does without its modules. */
   #segments: Promise<Segments> | undefined;
-  readonly #poller = new Poller();
-  readonly #probers: Probers;
+  readonly #askers = new Askers((namespace) => this.#namespaces.pathOf(namespace));
   readonly #linkEvents = new LinkEvents(this.#rtnetlink);
   readonly #hold: Hold;
   readonly #watcher: Watcher;
@@ -81,7 +81,6 @@ export class KernelCalls {
   ) {
     const own = this.#own;
     this.#namespaces = new Namespaces(namespaceDir);
-    this.#probers = new Probers(this.#poller, this.#namespaces);
     this.#targets = {
       ...{ own, links: new Links(own), lan: new LanLinks(own), addresses: new Addresses(own) },
       ...{ namespaces: this.#namespaces, overlay: new OverlayLinks(own, this.#namespaces), direct: this.#direct },
@@ -209,20 +208,28 @@ export class KernelCalls {
   }
 
   probePaths(probes: PathProbes): Promise<PathAnswer[]> {
-    return this.#probers.probePaths(probes);
+    return this.#askers.probePaths(probes);
   }
 
   askNames(questions: NameQuestions): Promise<NameAnswer[]> {
-    return this.#probers.askNames(questions);
+    return this.#askers.askNames(questions);
   }
 
   probeWays(probe: WayProbe): Promise<string[]> {
-    return this.#probers.probeWays(probe);
+    return this.#askers.probeWays(probe);
+  }
+
+  answerFacts(answering: FactsAnswering | null): Promise<void> {
+    return this.#askers.answerFacts(answering);
+  }
+
+  askFacts(asking: FactsAsking): Promise<(HostFacts | null)[]> {
+    return this.#askers.askFacts(asking);
   }
 
   /** Ends calls that wait for others. */
   stop(): void {
-    this.#probers.stop();
+    this.#askers.stop();
     void this.#segments?.then((segments) => segments.stop());
   }
 
@@ -230,7 +237,7 @@ export class KernelCalls {
   async close(): Promise<void> {
     await this.#watcher.close();
     await (await this.#segments)?.close();
-    await this.#poller.close();
+    await this.#askers.close();
     this.#hold.close();
     this.#nft.close();
     this.#table.close();

@@ -1,4 +1,6 @@
 import { TsnetError } from "../errors.ts";
+import type { FactsAnswering, FactsAsking } from "../plan/facts-message.ts";
+import type { HostFacts } from "../plan/host-facts.ts";
 import type { NameAnswer, NameQuestions } from "../plan/name-questions.ts";
 import type { TableName } from "../plan/nft-script.ts";
 import type {
@@ -191,6 +193,14 @@ export class KernelClient {
 
   follow(names: readonly string[]): Promise<void> {
     return this.#kernel.call("follow", names);
+  }
+
+  answerFacts(answering: FactsAnswering | null): Promise<void> {
+    return this.#kernel.call("answerFacts", answering);
+  }
+
+  askFacts(asking: FactsAsking): Promise<readonly (HostFacts | null)[]> {
+    return this.#kernel.call("askFacts", asking);
   }
 
   probePaths(probes: PathProbes): Promise<readonly PathAnswer[]> {

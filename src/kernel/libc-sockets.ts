@@ -40,6 +40,8 @@ export const socketOption = {
   keepAlive: [1, 9],
   linger: [1, 13],
   attachFilter: [1, 26],
+  /** Whatever the host's limit is; the kernel counts some more for each datagram than its length. */
+  forceReceiveBuffer: [1, 33],
   mark: [1, 36],
   protocol: [1, 38],
   domain: [1, 39],

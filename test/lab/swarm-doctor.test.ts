@@ -1,7 +1,9 @@
 /** What `tsnet doctor` finds out about a swarm, and who is refused for what the nodes have to have in common. */
+import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import type { DoctorAnswer, DoctorFinding } from "../../src/driver/overlay/doctor-answers.ts";
+import { ownVersion } from "../../src/version.ts";
 import { Container } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { pluginName } from "../support/managed-plugin.ts";
@@ -15,6 +17,14 @@ const settleMs = 20_000;
 
 /** A node tells the managers of its plugins every 20 s (nodeUpdatePeriod in swarmkit/agent). */
 const toldMs = 60_000;
+
+/** Gives a host's plugin, which does not run, another version. Its files are links to those of all hosts. */
+function rename(host: Host, version: string): void {
+  const [file = ""] = globSync(`${host.directory}/docker/plugins/*/rootfs/usr/lib/tsnet/package.json`);
+  const text = readFileSync(file, "utf8");
+  rmSync(file);
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(text), version }));
+}
 
 describe("tsnet doctor in a swarm", () => {
   const lab = useSwarm();
@@ -50,6 +60,9 @@ describe("tsnet doctor in a swarm", () => {
     expect(manager.swarm).to.deep.equal({ address: lab().host(1).ipv4, role: "manager", managers: 1, nodes: 3 });
     expect(worker.swarm).to.deep.equal({ address: lab().host(3).ipv4, role: "worker", managers: 1, nodes: null });
     expect(worker.peers.map(({ address }) => address)).to.have.members([lab().host(1).ipv4, lab().host(2).ipv4]);
+    const version = await ownVersion();
+    expect([worker.version, ...worker.peers.map((peer) => peer.version)]).to.deep.equal([version, version, version]);
+    expect(worker.notes).to.deep.equal([]);
   });
 
   it("finds ports of other nodes and of managers that do not answer", async () => {
@@ -78,6 +91,43 @@ describe("tsnet doctor in a swarm", () => {
     await three.plugin.start();
     await finds(lab().host(1), [], toldMs);
     await service.running(3);
+  });
+
+  it("finds a node with other settings, and notes another version, as that node does of the others", async () => {
+    const [one, two, three] = [lab().host(1), lab().host(2), lab().host(3)];
+    await two.plugin.stop();
+    const version = await ownVersion();
+    rename(two, "0.0.9");
+    await two.plugin.start({ ...lab().settingsOf(two), TSNET_REQUIRES_MAC_ADDRESS: "true" });
+    await lab().network("mesh");
+    for (const host of lab().hosts) await Container.run(host, { network: "mesh" });
+
+    const [setting] = await finds(one, ["settings"]);
+    const others = `${two.ipv4}) has TSNET_REQUIRES_MAC_ADDRESS=true, this one false: `;
+    expect(setting).to.include({ peer: two.ipv4 });
+    expect(setting?.text).to.match(new RegExp(`^host host2 \\(${others.replace(")", "\\)")}`));
+    const { peers, notes } = await doctor(one);
+    const versions = Object.fromEntries(peers.map((peer) => [peer.address, peer.version]));
+    expect(versions).to.deep.equal({ [two.ipv4]: "0.0.9", [three.ipv4]: version });
+    const [note] = notes;
+    expect(note).to.include({ kind: "version", peer: two.ipv4 });
+    expect(note?.text).to.include(`host host2 (${two.ipv4}) runs tsnet 0.0.9, this one ${version}: `);
+
+    const [both] = await finds(two, ["settings"]);
+    expect(both?.peer).to.equal(null);
+    expect(both?.text).to.match(
+      /^hosts host\d \(\S+\) and host\d \(\S+\) have TSNET_REQUIRES_MAC_ADDRESS=false, this one true: /,
+    );
+    const printed = await two.sh(`${program} doctor || echo "exit $?"`);
+    expect(printed)
+      .to.match(/^Version: +0\.0\.9$/m)
+      .and.to.match(/\nBesides:\n {2}hosts .* run tsnet .*\nexit 1$/);
+
+    await two.plugin.stop();
+    rename(two, version);
+    await two.plugin.start(lab().settingsOf(two));
+    for (const host of lab().hosts) await finds(host, []);
+    expect((await doctor(one)).notes).to.deep.equal([]);
   });
 
   it("is not needed for another VXLAN port: the task's error says what to set", async () => {

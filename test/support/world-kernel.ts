@@ -39,6 +39,8 @@ export function openKernel(
     probeWays: async () => [],
     followPaths: () => observe("follow paths", () => undefined),
     probePaths: ({ probes }) => observe("paths", () => probes.map(() => ({ outcome: "silent", ms: 0 }))),
+    answerFacts: () => observe("facts", () => undefined),
+    askFacts: ({ addresses }) => observe("facts of others", () => addresses.map(() => null)),
     askNames: ({ names }) => observe("names", () => names.map(() => ({ outcome: "silent", addresses: [] }))),
     isVniFree: ({ vni }) => observe("VNI", () => world.links.all.every(({ vxlan }) => vxlan?.vni !== vni)),
     observeNamespaces: () => observe("namespaces", () => [...world.namespaces.keys()]),

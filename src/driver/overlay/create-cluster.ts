@@ -1,5 +1,6 @@
 import { parseHostAddress } from "../../net/cidr.ts";
 import { isSwarmNetwork } from "../../plan/gossip.ts";
+import type { HostFacts } from "../../plan/host-facts.ts";
 import type { Firewall } from "../firewall.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Locks } from "../locks.ts";
@@ -47,6 +48,8 @@ export interface ClusterNeeds {
   readonly etcd: { readonly records: SharedRecords; readonly endpoints: readonly string[] } | undefined;
   readonly hostId: string;
   readonly hostName: string;
+  /** What this host tells others of itself. */
+  readonly facts: HostFacts;
   /** Whether another host says that it is this one. */
   readonly hasTwin: () => boolean;
   /** What this node of a swarm has heard, whoever else knows of other hosts; undefined where Docker is not to be asked. */
@@ -109,7 +112,7 @@ export function createCluster(needs: ClusterNeeds) {
   };
   const overlays: Overlays = new Overlays({ state, kernel, locks, plane, underlay, log, direct: beside, onChange });
   const doctor = new Doctor({
-    ...{ kernel, plane, peers, log, now: () => Date.now() },
+    ...{ kernel, plane, peers, facts: needs.facts, log, now: () => Date.now() },
     active: () => overlays.active(),
     vnis: () => [...ownOverlays(state)].map(({ network }) => network.vni),
     find: () => underlay(),

@@ -18,7 +18,8 @@ export type PeerState =
   /** This host has no endpoint of an overlay network, so that there is no tunnel to probe. */
   | "idle";
 
-export interface PeerAnswer {
+/** What is known of the way to another host. */
+export interface WayAnswer {
   /** Its tunnel address. */
   readonly address: string;
   readonly state: PeerState;
@@ -35,14 +36,21 @@ export interface PeerAnswer {
   readonly lastSeen: string | null;
 }
 
-/** What is wrong, and what to do. */
+export interface PeerAnswer extends WayAnswer {
+  /** Of tsnet there: "0.1.0"; null where nobody has told it, as an older tsnet does not. */
+  readonly version: string | null;
+}
+
+/** What is wrong or worth to be known, and what to do. */
 export interface DoctorFinding {
   readonly kind:
     | Exclude<PeerState, "ok" | "idle">
     | ("loss" | "checksums" | "address" | "underlay" | "probes")
+    /** Of what is not the same on all hosts. */
+    | ("settings" | "version")
     /** Of a swarm. */
     | ("swarm" | "swarm-port" | "plugin-missing" | "gossip" | "docker-socket" | "br-netfilter");
-  /** The host's tunnel address; null if it is about this host. */
+  /** The host's tunnel address; null if it is about this host, or several. */
   readonly peer: string | null;
   readonly text: string;
 }
@@ -58,6 +66,8 @@ export interface SwarmAnswer {
 }
 
 export interface DoctorAnswer {
+  /** Of tsnet on this host: "0.1.0". */
+  readonly version: string;
   /** This host's tunnel address; null where none could be found. */
   readonly address: string | null;
   /** UDP port of VXLAN. */
@@ -70,4 +80,6 @@ export interface DoctorAnswer {
   readonly swarm?: SwarmAnswer | null;
   readonly peers: readonly PeerAnswer[];
   readonly findings: readonly DoctorFinding[];
+  /** What is not wrong, but may be tomorrow. */
+  readonly notes: readonly DoctorFinding[];
 }

@@ -1,6 +1,6 @@
 /** What is wrong with the way to other hosts, in words, and what to do. */
 import type { ObservedPath } from "../../plan/observed.ts";
-import type { DoctorFinding, PeerAnswer } from "./doctor-answers.ts";
+import type { DoctorFinding, WayAnswer } from "./doctor-answers.ts";
 
 /** What is said of besides the answer. */
 export interface FindingContext {
@@ -17,23 +17,23 @@ const leastLoss = 0.02;
 const leastLost = 2;
 
 /** @returns undefined where nothing is wrong */
-export function findingOf(peer: PeerAnswer, context: FindingContext): DoctorFinding | undefined {
+export function findingOf(peer: WayAnswer, context: FindingContext): DoctorFinding | undefined {
   const { address, state } = peer;
   if (state === "idle") return undefined;
   const text = state === "ok" ? lossText(peer) : texts[state](address, context, peer);
   return text === "" ? undefined : { kind: state === "ok" ? "loss" : state, peer: address, text };
 }
 
-function lossText({ address, loss, probes }: PeerAnswer): string {
+function lossText({ address, loss, probes }: WayAnswer): string {
   const lost = Math.round((loss ?? 0) * probes);
   if (lost < leastLost || (loss ?? 0) < leastLoss) return "";
   const share = `${lost} of the last ${probes} probes to ${address} were lost`;
   return `${share}: look at the links and switches in between (ip -s link), and at whether this host or that one is overloaded`;
 }
 
-type Text = (address: string, context: FindingContext, peer: PeerAnswer) => string;
+type Text = (address: string, context: FindingContext, peer: WayAnswer) => string;
 
-const texts: Readonly<Record<Exclude<PeerAnswer["state"], "ok" | "idle">, Text>> = {
+const texts: Readonly<Record<Exclude<WayAnswer["state"], "ok" | "idle">, Text>> = {
   "small-mtu": smallMtu,
   damaged: (address) =>
     `${address} answers ICMP through the tunnel, but no UDP, whoever makes the checksums: something in between drops or changes what is in the tunnel (a firewall or an offload of a network card: ethtool -k)`,
@@ -49,7 +49,7 @@ const texts: Readonly<Record<Exclude<PeerAnswer["state"], "ok" | "idle">, Text>>
 };
 
 /** Where the route knows, containers are told; where it does not, nobody is. */
-function smallMtu(address: string, { wantedBytes, path }: FindingContext, peer: PeerAnswer): string {
+function smallMtu(address: string, { wantedBytes, path }: FindingContext, peer: WayAnswer): string {
   const verified = peer.verifiedMtuBytes ?? 0;
   const what = `packets to ${address} may have ${verified} bytes, and those of overlay networks here have up to ${wantedBytes}`;
   const later = `networks that are made from now on have the smaller MTU`;

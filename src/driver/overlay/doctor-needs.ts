@@ -1,3 +1,4 @@
+import type { HostFacts } from "../../plan/host-facts.ts";
 import type { OverlayNetwork } from "../../plan/network.ts";
 import type { Underlay } from "../../plan/overlay.ts";
 import type { Kernel } from "../kernel.ts";
@@ -11,7 +12,12 @@ export interface ActiveNetwork {
 }
 
 export interface DoctorNeeds {
-  readonly kernel: Pick<Kernel, "apply" | "observeAddresses" | "observePath" | "probePaths" | "repairEntries">;
+  readonly kernel: Pick<
+    Kernel,
+    "answerFacts" | "apply" | "askFacts" | "observeAddresses" | "observePath" | "probePaths" | "repairEntries"
+  >;
+  /** What this host tells others of itself. */
+  readonly facts: HostFacts;
   readonly plane: Pick<ControlPlane, "hostsOf">;
   readonly active: () => readonly ActiveNetwork[];
   /** TSNET_PEERS */

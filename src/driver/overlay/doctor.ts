@@ -1,11 +1,13 @@
 import { explain, hasErrno } from "../../errors.ts";
 import { parseHostAddress } from "../../net/cidr.ts";
+import { isSwarmNetwork } from "../../plan/gossip.ts";
 import { planTxChecksum, type Underlay } from "../../plan/overlay.ts";
 import type { DoctorAnswer, DoctorFinding } from "./doctor-answers.ts";
 import { addressGone, spoiltChecksums } from "./doctor-findings.ts";
 import type { ActiveNetwork, DoctorNeeds } from "./doctor-needs.ts";
 import { Examiner, type Subject, type Verdict } from "./examination.ts";
 import { PeerBook } from "./peer-book.ts";
+import { PeerFacts } from "./peer-facts.ts";
 import { ProbeNetwork } from "./probe-network.ts";
 
 /** Each host is looked at so often, with one probe. */
@@ -22,6 +24,7 @@ export class Doctor {
   readonly #needs: DoctorNeeds;
   readonly #book: PeerBook;
   readonly #probes: ProbeNetwork;
+  readonly #facts: PeerFacts;
   /** Of networks, by ID: the biggest underlay packet since the network is there, as containers that run keep their MTU. */
   #biggest = new Map<string, number>();
   /** What is wrong with this host. */
@@ -39,6 +42,7 @@ export class Doctor {
     this.#needs = needs;
     this.#book = new PeerBook(needs);
     this.#probes = new ProbeNetwork(needs.kernel);
+    this.#facts = new PeerFacts(needs);
   }
 
   /** What findUnderlay is to know. */
@@ -74,11 +78,16 @@ export class Doctor {
     const settling = this.#settling.then(async () => {
       const active = this.#needs.active();
       const [first] = active;
-      if (first === undefined) return await this.#probes.remove();
+      if (first === undefined) {
+        await this.#facts.silence();
+        return await this.#probes.remove();
+      }
+      const underlay = this.#underlayOf(first);
       await this.#probes.ensure(
-        this.#underlayOf(first),
+        underlay,
         this.#subjects(active).map(({ address }) => address),
       );
+      await this.#facts.answer(underlay.local);
     });
     this.#settling = settling.catch(() => {});
     return settling;
@@ -89,23 +98,33 @@ export class Doctor {
     ...(this.#spoilsChecksums || this.#isTrying ? { withoutTxChecksum: true } : {}),
   });
 
-  /** Sends some probes, and says what is known then. */
+  /** Sends some probes, asks who has answered, and says what is known then. */
   async report(): Promise<DoctorAnswer> {
     // who asks twice at a time gets the same
-    this.#reporting ??= this.#look(reportProbes).finally(() => {
+    this.#reporting ??= this.#inquire().finally(() => {
       this.#reporting = undefined;
     });
     await this.#reporting;
     const active = this.#needs.active();
     const underlay = active[0]?.underlay ?? (await this.#find(active).catch(() => undefined));
+    const spoilt = this.#spoilsChecksums ? [spoiltChecksums] : [];
+    const inSwarm = active.some(({ network }) => isSwarmNetwork(network));
     return {
+      version: this.#needs.facts.version,
       address: underlay?.local ?? null,
       port: underlay?.port ?? null,
       networks: active.length,
       checksumOffload: active.length === 0 ? null : !this.#spoilsChecksums,
-      peers: this.#book.answers(),
-      findings: [...this.#own, ...(this.#spoilsChecksums ? [spoiltChecksums] : []), ...this.#book.findings()],
+      peers: this.#book.answers().map((peer) => ({ ...peer, version: this.#facts.versionOf(peer.address) })),
+      findings: [...this.#own, ...spoilt, ...this.#book.findings(), ...this.#facts.findings(inSwarm)],
+      notes: this.#facts.notes(),
     };
+  }
+
+  async #inquire(): Promise<void> {
+    await this.#look(reportProbes);
+    const passable = this.#book.answers().filter(({ state }) => state === "ok" || state === "small-mtu");
+    await this.#facts.ask(passable.map(({ address }) => address));
   }
 
   #schedule(ms: number): void {

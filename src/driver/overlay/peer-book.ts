@@ -1,5 +1,5 @@
 import type { Log } from "../log.ts";
-import type { DoctorFinding, PeerAnswer } from "./doctor-answers.ts";
+import type { DoctorFinding, WayAnswer } from "./doctor-answers.ts";
 import { type FindingContext, findingOf } from "./doctor-findings.ts";
 import type { Verdict } from "./examination.ts";
 import { PeerHistory } from "./peer-history.ts";
@@ -58,7 +58,7 @@ export class PeerBook {
     this.#tell(address, peer);
   }
 
-  answers(): PeerAnswer[] {
+  answers(): WayAnswer[] {
     return [...this.#peers].map(([address, peer]) => answerOf(address, peer));
   }
 
@@ -104,7 +104,7 @@ export class PeerBook {
   }
 }
 
-function answerOf(address: string, { history, verdict, lastSeenMs }: Peer): PeerAnswer {
+function answerOf(address: string, { history, verdict, lastSeenMs }: Peer): WayAnswer {
   const { state, routeMtuBytes, verifiedMtuBytes } = verdict;
   const isThere = verifiedMtuBytes !== null || state === "idle";
   return {

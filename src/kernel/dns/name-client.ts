@@ -9,6 +9,7 @@ import {
   epollEvents,
   protocolNumber,
   setOption,
+  socketOption,
   socketType,
   tryConnect,
   tryRecv,
@@ -28,8 +29,6 @@ const server = encodeSocketAddress(inetPton("127.0.0.11"), 53);
 const questionsAtOnce = 32;
 const pauseMs = 10;
 
-/** SO_RCVBUFFORCE of include/uapi/asm-generic/socket.h; the kernel counts some more for each datagram than its length. */
-const forceReceiveBuffer = [1, 33] as const;
 const receiveBufferBytes = 4 << 20;
 
 /** IDs have 16 bits. */
@@ -96,7 +95,7 @@ export class NameClient {
     const type = socketType.dgram | socketType.nonblock | socketType.cloexec;
     const fd = inNamespace(sandbox, () => socket(addressFamily.inet, type, protocolNumber.udp));
     try {
-      setOption(fd, forceReceiveBuffer, receiveBufferBytes);
+      setOption(fd, socketOption.forceReceiveBuffer, receiveBufferBytes);
       const connected = tryConnect(fd, server);
       if (connected < 0) throw errorOf(-connected);
       const running: Running = {

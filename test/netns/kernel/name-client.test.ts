@@ -1,27 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readlinkSync } from "node:fs";
 import { expect } from "chai";
 import { KernelClient } from "../../../src/kernel/kernel-client.ts";
 import type { NameAnswer } from "../../../src/plan/name-questions.ts";
 import type { Behaviour } from "../../support/name-server.ts";
 import { expectNoLeftovers, ip } from "../../support/netns.ts";
+import { openSockets } from "../../support/open-sockets.ts";
 
 const sandbox = "/run/netns/c1";
 const program = new URL("../../support/name-server.ts", import.meta.url).pathname;
 const answered = (addresses: readonly string[]): NameAnswer => ({ outcome: "answered", addresses });
 const silent: NameAnswer = { outcome: "silent", addresses: [] };
 const manyAddresses = Array.from({ length: 60 }, (_, n) => `10.5.0.${n + 1}`);
-
-/** As many as there are: those of sockets. */
-const openSockets = (): number =>
-  readdirSync("/proc/self/fd").filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
-    } catch {
-      return false; // the one that the directory is read by
-    }
-  }).length;
 
 describe("questions to Docker's name server in a container", () => {
   let kernel: KernelClient;

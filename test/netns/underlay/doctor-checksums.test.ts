@@ -34,6 +34,7 @@ describe("checksums of packets in the tunnel", () => {
     doctor = new Doctor({
       kernel,
       plane: { hostsOf: () => [other] },
+      facts: { name: "one", version: "0.1.0", settings: {} },
       ...{ peers: [other], vnis: () => [network.vni], find: async () => underlay, now: () => Date.now() },
       active: () => [{ network, underlay }],
       log: { debug: say, info: say, warn: say, error: say },

@@ -39,7 +39,10 @@ class Fixture {
           return probes.map(({ kind }) => ({ outcome: passes(kind) ? "answered" : "silent", ms: 1 }));
         },
         repairEntries: async () => [],
+        answerFacts: async () => {},
+        askFacts: async ({ addresses }) => addresses.map(() => null),
       },
+      facts: { name: "one", version: "0.1.0", settings: {} },
       plane: { hostsOf: () => [other] },
       ...{ peers: [other], vnis: () => [7], find: async () => underlay, now: () => Date.now() },
       active: () => [{ network: overlayOf({ "tsnet.vni": "7" }), underlay }],

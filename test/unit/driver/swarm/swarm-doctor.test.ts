@@ -151,8 +151,8 @@ describe("the doctor of a swarm", () => {
   it("adds what it finds to what is found of the ways to other hosts", async () => {
     const finding = { kind: "loss", peer: "10.0.0.2", text: "lost" } as const;
     const ways: DoctorAnswer = {
-      ...{ address: "10.0.0.1", port: 4789, networks: 1, checksumOffload: true, peers: [] },
-      findings: [finding],
+      ...{ version: "0.1.0", address: "10.0.0.1", port: 4789, networks: 1, checksumOffload: true, peers: [] },
+      ...{ findings: [finding], notes: [] },
     };
     const own = { kind: "swarm", peer: null, text: "locked" } as const;
     const swarm = { address: "10.0.0.1", role: "worker", managers: 1, nodes: null } as const;
