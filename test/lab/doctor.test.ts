@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import type { DoctorAnswer, PeerAnswer } from "../../src/driver/overlay/doctor-answers.ts";
+import { ownVersion } from "../../src/version.ts";
 import type { Container } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { overlay } from "../support/lab.ts";
@@ -74,6 +75,7 @@ for (const plane of ["static", "etcd"] as const) {
         expect(peer).to.include({ routeMtuBytes: 1500, verifiedMtuBytes: 1500, loss: 0 });
         expect(peer.roundTripMs).to.be.within(0, 700);
         expect(Date.now() - Date.parse(peer.lastSeen ?? "")).to.be.within(0, followMs);
+        expect(peer.version).to.equal(await ownVersion());
       }
       const { code, stdout } = await doctor(lab().host(1));
       expect(stdout).to.match(
@@ -91,9 +93,10 @@ for (const plane of ["static", "etcd"] as const) {
       await until("it is there", followMs, async () => (await namespaces()).includes("tsnet-probe"));
       await one.plugin.kill();
       expect(await namespaces()).to.include("tsnet-probe");
-      // the kernel of a host answers, whatever its plugin does
-      expect(await becomes(lab().host(2), one, "ok")).to.include({ verifiedMtuBytes: 1500 });
+      // the kernel of a host answers, whatever its plugin does, and nobody what it is
+      expect(await becomes(lab().host(2), one, "ok")).to.include({ verifiedMtuBytes: 1500, version: null });
       await one.plugin.start(lab().settingsOf(one));
+      await until("it says what it is", followMs, async () => (await peerOf(lab().host(2), one)).version !== null);
       await first?.remove();
       await until("it is gone", followMs, async () => !(await namespaces()).includes("tsnet-probe"));
       expect((await ask(one)).networks).to.equal(0);
@@ -159,6 +162,27 @@ for (const plane of ["static", "etcd"] as const) {
         expect((await doctor(two)).stdout).to.include(`on ${one.ipv4} nothing has UDP port 8472`);
       });
       await becomes(one, two, "ok");
+    });
+
+    it("finds settings that differ and matter, and says who has which", async () => {
+      const [one, two] = [lab().host(1), lab().host(2)];
+      const others = [one, lab().host(3)].map(({ ipv4 }) => ipv4).join();
+      const without = plane === "etcd" ? { TSNET_ETCD_ENDPOINTS: "", TSNET_PEERS: others } : {};
+      const addresses = { TSNET_ADVERTISE_ADDRESS: two.ipv4, TSNET_REQUIRES_MAC_ADDRESS: "true" };
+      await meshed();
+      await becomes(one, two, "ok");
+      // the others know of it by what is in etcd of it
+      await withSettings(two, { ...addresses, ...without }, async () => {
+        await until("it says what it is", followMs, async () => (await peerOf(one, two)).version !== null);
+        await becomes(one, two, "ok");
+        const { code, stdout } = await doctor(one);
+        // outside a swarm, who makes MAC addresses does not matter
+        expect(stdout).not.to.include("TSNET_REQUIRES_MAC_ADDRESS");
+        const text = `(${two.ipv4}) has TSNET_ETCD_ENDPOINTS not set, this one set: `;
+        if (plane === "etcd") expect(stdout).to.include(text);
+        else expect(stdout).to.include("Nothing is wrong.");
+        expect(code).to.equal(plane === "etcd" ? 1 : 0);
+      });
     });
 
     it("finds a host that is cut off", async () => {
