@@ -6,18 +6,11 @@ import { addressesOf } from "../support/swarm-lab-names.ts";
 import { Asker, askOften, failures, Identities, identityPort, shares } from "../support/swarm-lab-requests.ts";
 import type { Service } from "../support/swarm-lab-service.ts";
 import { useSwarm } from "../support/swarm-lab-suite.ts";
+import { answersDuringUpdate, replacedInTurn, updateMs } from "../support/swarm-lab-update.ts";
 
-/** Two for each task that is stopped, and those that come before. */
-const updateMs = 120_000;
 const scaleMs = 120_000;
 const settleMs = 10_000;
 const perSecond = 200;
-
-/** The task is healthy when its echo port takes connections. */
-const healthCheck = [
-  ...["--health-cmd", "socat -u OPEN:/dev/null TCP4:127.0.0.1:7", "--health-interval", "500ms"],
-  ...["--health-timeout", "5s", "--health-retries", "10"],
-];
 
 describe("the clients of a service", () => {
   const lab = useSwarm();
@@ -32,28 +25,8 @@ describe("the clients of a service", () => {
   }
 
   it("lose no request while all of its tasks are replaced", async () => {
-    const slow = ["--update-delay", "500ms", "--update-parallelism", "1"];
-    const { service, vip, from } = await start(
-      "--replicas",
-      "5",
-      ...healthCheck,
-      "--update-order",
-      "start-first",
-      ...slow,
-    );
-    const before = await service.serving(5);
-    await using asker = await Asker.steady(from, vip, perSecond);
-    await until("it answers", settleMs, () => asker.answers.some(({ said }) => said !== undefined));
-    const begin = asker.answers.length;
-    await service.update("--force");
-    await until("all tasks are others", updateMs, async () => {
-      const tasks = await service.tasks();
-      const old = new Set(before.map(({ task }) => task.ID));
-      const running = await service.runningNow();
-      const ended = tasks.filter(({ ID, Status }) => old.has(ID) && Status.State !== "running").length;
-      return running.length === 5 && ended === old.size && running.every(({ ID }) => !old.has(ID));
-    });
-    const answers = (await asker.stop()).slice(begin);
+    const { service, vip, from } = await start("--replicas", "5", ...replacedInTurn);
+    const answers = await answersDuringUpdate(service, 5, { from, vip, perSecond });
     expect(failures(answers)).to.deep.equal([]);
     expect(answers.length).to.be.greaterThan(5 * perSecond);
   }).timeout(2 * updateMs);

@@ -39,6 +39,9 @@ const settleMs = 30_000;
 /** The words that make a network one of the plugin, for all nodes. */
 export const globalDriver: readonly string[] = ["-d", pluginName];
 
+/** For tasks on other nodes than host 1. */
+export const away: readonly string[] = ["--constraint", "node.hostname!=host1"];
+
 export class SwarmLab implements AsyncDisposable {
   readonly outside: Outside;
   readonly hosts: readonly Host[];
