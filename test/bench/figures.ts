@@ -14,12 +14,15 @@ export interface Figure {
     | "Gbit/s"
     | "processes"
     | "segments"
-    | "addresses";
+    | "addresses"
+    | "requests"
+    | "tasks"
+    | "%";
   readonly tsnet: readonly number[];
   readonly bridge?: readonly number[];
   /** What must not be exceeded, and by what; a figure without one is only told. */
   readonly limit?: {
-    readonly of: "ratio" | "median" | "p99" | "max";
+    readonly of: "ratio" | "median" | "p99" | "min" | "max";
     readonly value: number;
     /** More is better: the value must be reached. */
     readonly atLeast?: boolean;
@@ -35,6 +38,8 @@ function measured(figure: Figure, of: NonNullable<Figure["limit"]>["of"]): numbe
       return median(figure.tsnet);
     case "p99":
       return percentile(figure.tsnet, 99);
+    case "min":
+      return Math.min(...figure.tsnet);
     case "max":
       return Math.max(...figure.tsnet);
   }
@@ -50,7 +55,7 @@ function row(figure: Figure): string[] {
 }
 
 function verdict(figure: Figure, limit: Figure["limit"]): string[] {
-  if (limit === undefined) return ["", ""];
+  if (limit === undefined) return [figure.bridge ? `ratio ${number(measured(figure, "ratio"))}` : "", ""];
   const value = measured(figure, limit.of);
   const isMet = limit.atLeast ? value >= limit.value : value <= limit.value;
   const bound = `${limit.atLeast ? "at least" : "at most"} ${limit.value}`;

@@ -1,93 +1,60 @@
 /**
  * `npm run bench`: tsnet and Docker's own drivers in turn, on one dockerd; prints the table and writes docs/benchmarks.md.
- * `npm run bench -- docker`, `driver`, `ports`, `ipam`, `lan`, `overlay` or `plugin` measures one part, and prints it only.
+ * `npm run bench -- docker`, `driver`, `ports`, `ipam`, `lan`, `overlay`, `plugin` or `swarm` measures one part, and prints it only; so does
+ * a part of swarm, as `swarm-leaders`. Those of swarm take `--engine 28.5` for another Docker than the machine's.
  */
-import { writeFileSync } from "node:fs";
-import { cpus, release, totalmem } from "node:os";
+import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { Host } from "../support/host.ts";
-import { loadImage } from "../support/image.ts";
+import { parseArgs } from "node:util";
+import { exitOf } from "../support/commands.ts";
+import { type Engine, engines, enterEngine, isMachines, makeEngine } from "../support/engine.ts";
+import { sweep } from "../support/scratch.ts";
 import { setUp } from "../support/setup.ts";
-import { dockerFigures } from "./docker-figures.ts";
-import { driverFigures, residentMib } from "./driver-figures.ts";
-import { type Figure, formatTable } from "./figures.ts";
-import { ipamFigures } from "./ipam-figures.ts";
-import { lanFigures } from "./lan-figures.ts";
-import { overlayFigures } from "./overlay-figures.ts";
-import { pluginFigures } from "./plugin-figures.ts";
-import { portFigures } from "./port-figures.ts";
-import { StallMonitor } from "./stall.ts";
+import { providePlugin } from "./installed-plugin.ts";
+import { type Part, partsNamed } from "./parts.ts";
 
-const page = fileURLToPath(new URL("../../docs/benchmarks.md", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const parts = {
-  docker: dockerFigures,
-  driver: driverFigures,
-  ports: portFigures,
-  ipam: ipamFigures,
-  lan: lanFigures,
-  overlay: overlayFigures,
-  plugin: pluginFigures,
-};
-type Part = keyof typeof parts;
-const all = Object.keys(parts) as Part[];
-
-async function measure(chosen: readonly Part[]): Promise<{ figures: Figure[]; docker: string }> {
-  await using host = await Host.create();
-  const stall = new StallMonitor(host);
-  await host.plugin.start();
-  await host.dockerd.start();
-  await loadImage(host);
-  const resident = [residentMib(host)];
-  while (resident.length < 3) {
-    await host.plugin.restart();
-    resident.push(residentMib(host));
-  }
-  const idle: Figure = {
-    ...{ name: "resident memory, idle", unit: "MiB", tsnet: resident },
-    limit: { of: "median", value: 110 },
-  };
-  await host.plugin.stop();
-  await host.plugin.start({ ...stall.settings, TSNET_LOG_LEVEL: "debug" });
-  stall.begin();
-  const figures: Figure[] = [];
-  for (const part of chosen) figures.push(...(await parts[part](host, stall)));
-  figures.push(idle);
-  return { figures, docker: await host.docker("version", "--format", "{{.Server.Version}}") };
+interface Chosen {
+  /** All if there are none. */
+  readonly parts: readonly Part[];
+  readonly engine: Engine | undefined;
 }
 
-const [name = ""] = process.argv.slice(2);
-const chosen = all.filter((part) => part === name);
-if (name !== "" && chosen.length === 0) throw new Error(`no part ${name}: there are ${all.join(", ")}`);
-const [cpu] = cpus();
-await setUp();
-const { figures, docker } = await measure(chosen.length > 0 ? chosen : all);
-const table = formatTable(figures);
-console.log(table);
-const text = `# Benchmarks
+/** @throws Error that names a word that is none */
+function chosen(args: string[]): Chosen {
+  const { values, positionals } = parseArgs({ args, options: { engine: { type: "string" } }, allowPositionals: true });
+  const parts = positionals.flatMap(partsNamed);
+  if (values.engine === undefined) return { parts, engine: undefined };
+  const engine = engines.find((one) => one === values.engine);
+  if (engine === undefined) throw new Error(`--engine ${values.engine}: expected one of ${engines.join(", ")}`);
+  // the others need programs that the root of a newer Docker does not have
+  const others = parts.filter((part) => !part.startsWith("swarm-"));
+  if (parts.length === 0 || others.length > 0)
+    throw new Error(`--engine ${engine}: only the part swarm takes it, and not ${others.join(", ") || "all parts"}`);
+  return { parts, engine };
+}
 
-\`npm run bench\` runs tsnet and Docker's own drivers in turn, in one run on one dockerd, and writes this page: its bridge, or, for
-networks of mode macvlan or overlay, its driver of that name; an overlay of Docker's is a swarm's. Ratios are tsnet's median over theirs; they carry over to other machines, absolute times do not.
+/** Comes before the command line that measures. */
+async function wrapperFor(engine: Engine | undefined): Promise<string[]> {
+  if (engine === undefined || (await isMachines(engine))) return [];
+  console.log(await makeEngine(engine));
+  return enterEngine(engine, root);
+}
 
-${new Date().toISOString().slice(0, 10)} · Docker ${docker} · Node ${process.versions.node} · Linux ${release()} · ${cpus().length} × ${cpu?.model.trim()} · ${Math.round(totalmem() / 2 ** 30)} GiB
+/** Measures in a process that ends with all that it has started, also when it is interrupted. @returns its exit code */
+async function measure({ parts, engine }: Chosen): Promise<number> {
+  await setUp();
+  const wrapper = await wrapperFor(engine);
+  // built with the machine's own Docker
+  using _plugin = engine === undefined ? undefined : await providePlugin();
+  const [file = "", ...args] = [...wrapper, process.execPath, "test/bench/measure.ts", ...parts];
+  const child = spawn(file, args, { cwd: root, stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => child.kill("SIGTERM"));
+  return await exitOf(child);
+}
 
-${table}
-
-What is behind them:
-
-* A veth pair takes the kernel about 16 ms to delete, whoever asks. tsnet takes it out of use, answers, and deletes all that have
-  gathered in one request.
-* Networks and ports are elements of nft maps. Docker's bridge runs iptables several times for a network, and for each port.
-* An endpoint costs a few netlink messages and two durable records. The kernel takes about 0.4 ms of it, and a little more with each
-  port that the bridge has.
-* Connecting a running container is four calls through a socket where Docker's own driver is called in its own process. The rest,
-  moving the link into the container, is dockerd's work for both, and most of the time. A container's start is within the noise of
-  the bridge's: 0.97 to 1.01 in repeated runs.
-* All published ports of a container are one nftables transaction, and a range is one element. Docker's bridge adds several rules and
-  a process for each port, and its rules are a list that each new connection walks.
-* A published port is one or two sockets in the kernel, and about 1 KiB in the plugin. Of the 20,000 mappings half are sctp, which
-  takes no socket here: a process may have 20,000 open files on the machine of this page.
-* dockerd waits half a second after it has started a managed plugin, at its own start as well, before it asks it anything; where the
-  plugin does not listen by then, three seconds more. The plugin listens after 0.2 s, and answers when dockerd asks.
-`;
-if (chosen.length === 0) writeFileSync(page, text);
+await sweep();
+const code = await measure(chosen(process.argv.slice(2)));
+await sweep();
+process.exit(code === 0 ? 0 : 1);

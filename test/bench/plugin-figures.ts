@@ -1,28 +1,17 @@
 /** The managed plugin: how soon it is there, what running connections notice of its end, and what it costs against the socket plugin. */
-import { cpSync, globSync, lstatSync } from "node:fs";
+import { globSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import { Host } from "../support/host.ts";
-import { makePlugin } from "../support/managed.ts";
-import { installedVariable, pluginName } from "../support/managed-plugin.ts";
+import { pluginName } from "../support/managed-plugin.ts";
 import { type Packaging, packagings } from "../support/plugin.ts";
 import { build, otherBuild, publish, reference, startRegistry } from "../support/registry.ts";
-import { makeDirectory, newName, removeDirectory } from "../support/scratch.ts";
 import { bootFigures } from "./boot-figures.ts";
 import { createContainer, createNetwork, remove, start } from "./docker-figures.ts";
 import type { Figure } from "./figures.ts";
 import { samplesInTurn } from "./in-turn.ts";
+import { providePlugin } from "./installed-plugin.ts";
 import { disable, enableTime, lossFigures } from "./plugin-loss.ts";
 import { timed } from "./statistics.ts";
-
-/** Lets the hosts that are created from now on find the plugin installed. */
-async function providePlugin(): Promise<Disposable> {
-  const built = await makePlugin();
-  const directory = makeDirectory(newName());
-  // hosts have links to these files, which have to be where their directories are
-  cpSync(built, directory, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
-  process.env[installedVariable] = `${directory}/plugins`;
-  return { [Symbol.dispose]: () => removeDirectory(directory) };
-}
 
 /** From the registry; it is enabled as a step of its own, so that both can be told. */
 const install = (host: Host): Promise<string> =>

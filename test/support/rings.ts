@@ -51,9 +51,9 @@ export const rings = {
   vm: { needsRoot: true, timeoutMs: 300_000 },
 } as const satisfies Readonly<Record<string, Ring>>;
 
-/** Links, rules and files of /run that a test of the netns ring makes vanish with its process. */
 const ownNamespaces = 'mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys && ip link set lo up && exec "$@"';
-const isolated = [
+/** Comes before a command line: links, rules and files of /run that the command makes vanish with its process. */
+export const isolated: readonly string[] = [
   ...["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
   ...["sh", "-c", ownNamespaces, "sh"],
 ];

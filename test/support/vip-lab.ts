@@ -163,6 +163,8 @@ export class VipLab implements AsyncDisposable {
   /** "web 10.5.0.11" */
   readonly draining = new Set<string>();
   gossip: GossipNetwork | undefined;
+  /** Endpoints of hosts that the lab does not have. */
+  elsewhere: readonly RemoteEndpoint[] = [];
   nowMs = 0;
   /** Whether the control plane has told all. */
   isTold = true;
@@ -183,7 +185,7 @@ export class VipLab implements AsyncDisposable {
   }
 
   remotesOf(host: LabHost): RemoteEndpoint[] {
-    return this.hosts.filter((other) => other !== host).flatMap(({ remotes }) => remotes);
+    return [...this.hosts.filter((other) => other !== host).flatMap(({ remotes }) => remotes), ...this.elsewhere];
   }
 
   /** A container on a host, of which all hosts know. @param server whether it answers */
