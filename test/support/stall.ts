@@ -1,10 +1,10 @@
 /** How long work keeps the event loop from everybody else. */
 
 /**
- * What a mean turn stays below if work is done in turns of 2 ms, on a machine that does three other things at the same time. In one
+ * What a mean turn stays below if work is done in turns of 2 ms, on a machine that does many other things at the same time. In one
  * turn, what these tests do would take more than 100 ms.
  */
-export const mostMs = 10;
+export const mostMs = 25;
 
 /**
  * Runs `work`, and measures how long the turns of the event loop take meanwhile.
