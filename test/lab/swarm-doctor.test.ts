@@ -45,6 +45,14 @@ describe("tsnet doctor in a swarm", () => {
     return findings;
   }
 
+  /** Waits until a host knows both others, and what they tell of themselves. */
+  const hears = (host: Host): Promise<DoctorAnswer> =>
+    until(`host ${host.number} hears of both others`, settleMs, async () => {
+      const answer = await doctor(host);
+      const versions = answer.peers.flatMap(({ version }) => version ?? []);
+      return versions.length === 2 ? answer : undefined;
+    });
+
   /** Drops what comes to a host, until what is returned is called. */
   async function block(host: Host, what: string): Promise<() => Promise<unknown>> {
     await host.sh(`nft -f - <<'END'
@@ -56,7 +64,7 @@ describe("tsnet doctor in a swarm", () => {
     await lab().network("mesh");
     for (const host of lab().hosts) await Container.run(host, { network: "mesh" });
     for (const host of lab().hosts) await finds(host, []);
-    const [manager, worker] = [await doctor(lab().host(1)), await doctor(lab().host(3))];
+    const [manager, worker] = [await hears(lab().host(1)), await hears(lab().host(3))];
     expect(manager.swarm).to.deep.equal({ address: lab().host(1).ipv4, role: "manager", managers: 1, nodes: 3 });
     expect(worker.swarm).to.deep.equal({ address: lab().host(3).ipv4, role: "worker", managers: 1, nodes: null });
     expect(worker.peers.map(({ address }) => address)).to.have.members([lab().host(1).ipv4, lab().host(2).ipv4]);
@@ -102,6 +110,7 @@ describe("tsnet doctor in a swarm", () => {
     await lab().network("mesh");
     for (const host of lab().hosts) await Container.run(host, { network: "mesh" });
 
+    await hears(one);
     const [setting] = await finds(one, ["settings"]);
     const others = `${two.ipv4}) has TSNET_REQUIRES_MAC_ADDRESS=true, this one false: `;
     expect(setting).to.include({ peer: two.ipv4 });
@@ -113,6 +122,7 @@ describe("tsnet doctor in a swarm", () => {
     expect(note).to.include({ kind: "version", peer: two.ipv4 });
     expect(note?.text).to.include(`host host2 (${two.ipv4}) runs tsnet 0.0.9, this one ${version}: `);
 
+    await hears(two);
     const [both] = await finds(two, ["settings"]);
     expect(both?.peer).to.equal(null);
     expect(both?.text).to.match(
@@ -127,7 +137,7 @@ describe("tsnet doctor in a swarm", () => {
     rename(two, version);
     await two.plugin.start(lab().settingsOf(two));
     for (const host of lab().hosts) await finds(host, []);
-    expect((await doctor(one)).notes).to.deep.equal([]);
+    expect((await hears(one)).notes).to.deep.equal([]);
   });
 
   it("is not needed for another VXLAN port: the task's error says what to set", async () => {
