@@ -115,9 +115,18 @@ function nearlyFull(pool: PoolView): Suspicion | undefined {
   const usable = pool.size - pool.reserved;
   const held = usable - pool.resting - pool.free;
   if (usable === 0n || held * 100n < usable * nearlyFullPercent) return undefined;
-  const text = `${held} of its ${usable} addresses are held: the subnet is too small for much more`;
+  const text =
+    held === usable
+      ? `all of its ${usable} addresses are held: ${fullFor(pool)}, or make the network with a larger subnet`
+      : `${held} of its ${usable} addresses are held: the subnet is too small for much more`;
   return ofPool("nearly-full", pool, text, "none");
 }
+
+/** Docker says it of a container, and of a task only in the log of the swarm's leader. */
+const fullFor = ({ addressSpace }: PoolView): string =>
+  addressSpace === "tsnet-global"
+    ? 'further tasks and services wait, which docker service ps shows as "New" without a reason; remove some'
+    : "there is none for another container; remove some";
 
 /** The pools of the global address space are a swarm's: what is known of them here is the leader's, and not this host's. */
 function* stale(pool: PoolView, compared: Compared): Generator<Suspicion | undefined> {

@@ -31,8 +31,14 @@ export class Holders {
 /** So many groups are named. */
 const named = 3;
 
-/** Those that hold most of these pools, as in "web 12, gateway 1". */
-export function largestHolders(pools: readonly Holders[]): string {
+/** In the place of a group, of those that Docker gives no name. */
+const nameless = "";
+
+/**
+ * Those that hold most of these pools, as in "web 12, gateway 1".
+ * @param others what those are called that Docker gives no name
+ */
+export function largestHolders(pools: readonly Holders[], others: string): string {
   const sums = new Map<string, number>();
   for (const holders of pools)
     for (const [key, count] of holders.entries()) sums.set(key, (sums.get(key) ?? 0) + count);
@@ -41,7 +47,8 @@ export function largestHolders(pools: readonly Holders[]): string {
     if (largest.length === named && entry[1] <= (largest.at(-1)?.[1] ?? 0)) continue;
     largest = [...largest, entry].sort((a, b) => b[1] - a[1]).slice(0, named);
   }
-  return largest.map(([group, count]) => `${group.replace(/^name:/, "")} ${count}`).join(", ");
+  const nameOf = (group: string): string => (group === nameless ? others : group.replace(/^name:/, ""));
+  return largest.map(([group, count]) => `${nameOf(group)} ${count}`).join(", ");
 }
 
 /** A name that only one container can have is no group: a full pool would have as many as addresses. */
@@ -50,7 +57,7 @@ function keyOf({ role, identity, hosts }: Lease): string {
   if (role === "auxiliary") return "auxiliary addresses";
   if (role === "host") return "hosts";
   if (hosts[0] !== undefined) return `host ${hosts[0]}`;
-  if (identity === null || !identity.startsWith("name:")) return "containers without a name";
+  if (identity === null || !identity.startsWith("name:")) return nameless;
   const group = identity.replace(ordinal, "");
   return group === identity ? "other containers" : group;
 }

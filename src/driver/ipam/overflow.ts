@@ -56,7 +56,12 @@ function pickNamed({ id, subnet }: Pool, ip: Ip, nowMs: number): bigint {
 function exhausted(pools: readonly [Pool, ...Pool[]]): TsnetError {
   const words = `no available IPv${pools[0].subnet.cidr.family} addresses on this network's address pools`;
   const sizes = pools.map(({ id, size }) => `${id} (size ${size})`).join(", ");
-  const holders = largestHolders(pools.map(({ holders }) => holders));
+  const isSwarms = pools[0].subnet.addressSpace === "tsnet-global";
+  const others = isSwarms ? "tasks and services of the swarm" : "containers without a name";
+  const holders = largestHolders(
+    pools.map(({ holders }) => holders),
+    others,
+  );
   const rests = pools.map((pool) => pool.strictRests);
   const resting = rests.reduce((sum, { count }) => sum + count, 0);
   const until = Math.min(...rests.flatMap(({ untilMs }) => untilMs ?? []));

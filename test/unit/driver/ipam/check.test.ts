@@ -316,6 +316,17 @@ describe("IpamCheck", () => {
     expect(log.lines).to.deep.equal([]);
   });
 
+  it("says of one that is used up who waits for it", async () => {
+    const full = { size: 8n, used: 6n, resting: 0n, free: 0n };
+    ipam.addPool("10.1.0.0/24", { network: networkId, ...full });
+    ipam.addPool("10.6.0.0/24", { addressSpace: "tsnet-global", ...full });
+    const texts = (await check.check()).map(({ text }) => text);
+    expect(texts[0]).to.equal(
+      "all of its 6 addresses are held: there is none for another container; remove some, or make the network with a larger subnet",
+    );
+    expect(texts[1]).to.include("all of its 6 addresses are held: further tasks and services wait");
+  });
+
   it("finds what a swarm's leader did not ask for again, and gives it back when it is told to", async () => {
     const global = ipam.addPool("10.6.0.0/24", { addressSpace: "tsnet-global" });
     for (const address of ["10.6.0.2", "10.6.0.3", "10.6.0.4"]) ipam.hold(global, address);

@@ -92,6 +92,13 @@ describe("Pools", () => {
       );
     });
 
+    it("says that it is tasks and services who have those of a swarm", async () => {
+      const id = await idOf("10.0.0.0/30", { addressSpace: "tsnet-global" });
+      await take(id);
+      await take(id);
+      expect((await errorOf(take(id))).message).to.include(": held by tasks and services of the swarm 2; ");
+    });
+
     it("reserves what no host may have", async () => {
       const addresses = async (subnet: string) => {
         const id = await idOf(subnet);
