@@ -5,6 +5,7 @@ import { describeFailure } from "./commands.ts";
 import type { Host } from "./host.ts";
 import type { Daemon } from "./namespace.ts";
 import { until } from "./poll.ts";
+import { readProcess } from "./processes.ts";
 
 /** dockerd waits up to 15 s for each call to a plugin that is away, and for its containerd. */
 const deadlineMs = 60_000;
@@ -61,6 +62,18 @@ export class Dockerd {
 
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
+  }
+
+  /** It stays, and its connections too, but it answers nothing until it is resumed. */
+  pause(): void {
+    process.kill(this.pid, "SIGSTOP");
+  }
+
+  /** nsenter, which has started it, has stopped itself as well. */
+  resume(): void {
+    const { pid } = this;
+    process.kill(pid, "SIGCONT");
+    process.kill(readProcess(pid)?.parent ?? pid, "SIGCONT");
   }
 
   async restart(): Promise<void> {
