@@ -22,6 +22,7 @@ const enterScript = `
   mkdir /mnt/upper /mnt/work /mnt/root
   mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
   cd /mnt/root
+  cp "$(command -v etcd)" usr/local/bin # the machine's own, whichever Docker there is
   mount -t proc proc proc
   mount --rbind /sys sys
   mount -t tmpfs -o mode=755 tmpfs run

@@ -26,7 +26,7 @@ export async function vniOf(host: Host, network: string): Promise<number> {
 }
 
 /** As all hosts' Dockers say it together. */
-export async function placesOfDocker(lab: Lab, network: string): Promise<Places> {
+export async function placesOfDocker(lab: Pick<Lab, "hosts">, network: string): Promise<Places> {
   const places: string[] = [];
   for (const host of lab.hosts) {
     const { Containers } = await host.dockerd.api("GET", `/networks/${network}`);
@@ -83,7 +83,7 @@ const isStatic =
  * Waits until the kernels of all hosts that have containers of a network have the places that the Dockers say.
  * @throws Error after the deadline, with what is too much and what is missing on each host
  */
-export async function allAgree(lab: Lab, network: string, deadlineMs = 5_000): Promise<void> {
+export async function allAgree(lab: Pick<Lab, "hosts">, network: string, deadlineMs = 5_000): Promise<void> {
   const wanted = await placesOfDocker(lab, network);
   for (const host of lab.hosts.filter(({ ipv4 }) => wanted.some((line) => line.endsWith(` at ${ipv4}`)))) {
     await agrees(host, network, wanted, deadlineMs);

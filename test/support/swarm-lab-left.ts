@@ -1,6 +1,11 @@
 /** What a node of a swarm has when it should have nothing, and what its daemon said before. */
 import { readFileSync } from "node:fs";
 import type { Host } from "./host.ts";
+import type { EtcdCluster } from "./lab-etcd.ts";
+import { until } from "./poll.ts";
+
+/** Swarm stops its containers in its own time. */
+const settleMs = 30_000;
 
 const logLines = 25;
 const logLineLength = 500;
@@ -44,4 +49,25 @@ export async function leftOf(host: Host): Promise<string[]> {
   );
   const namespaces = names.filter((name) => name.startsWith("tsnet-")).map((name) => `namespace ${name}`);
   return [...own.map(({ ifname }) => `link ${ifname}`), ...namespaces, ...elements, ...records].map(at);
+}
+
+/** Networks and places, where there is an etcd. */
+export async function keysLeftOf(etcd: EtcdCluster | undefined): Promise<string[]> {
+  if (etcd === undefined) return [];
+  const keys = await Promise.all(["/tsnet/overlay/", "/tsnet/place/"].map((prefix) => etcd.keys(prefix)));
+  return keys.flat().map((key) => `${key} in etcd`);
+}
+
+/** Those that swarm stops itself are waited for. */
+export async function removeContainers(host: Host): Promise<void> {
+  await until(`host ${host.number} has no containers`, settleMs, async () => {
+    const containers: { Id: string; Labels: Record<string, string> }[] = await host.dockerd.api(
+      "GET",
+      "/containers/json?all=1",
+    );
+    for (const { Id, Labels } of containers) {
+      if (!("com.docker.swarm.task.id" in Labels)) await host.dockerd.api("DELETE", `/containers/${Id}?force=1`);
+    }
+    return containers.length === 0;
+  });
 }

@@ -6,10 +6,11 @@ import { removeAll } from "./docker-suite.ts";
 import { Host } from "./host.ts";
 import { image, loadImage } from "./image.ts";
 import { type HostNumber, namespacesOf } from "./lab.ts";
+import { EtcdCluster } from "./lab-etcd.ts";
 import { pluginName } from "./managed-plugin.ts";
 import { Outside } from "./outside.ts";
 import { until } from "./poll.ts";
-import { leftOf, telling } from "./swarm-lab-left.ts";
+import { keysLeftOf, leftOf, removeContainers, telling } from "./swarm-lab-left.ts";
 import { restoreManagers } from "./swarm-lab-managers.ts";
 import { type Node, Service, type Task } from "./swarm-lab-service.ts";
 
@@ -22,6 +23,8 @@ export interface SwarmOptions {
   readonly settings?: NodeJS.ProcessEnv;
   /** Whether the hosts are told of each other by TSNET_PEERS, and not by Docker. */
   readonly isStatic?: boolean;
+  /** Whether all plugins have an etcd besides, with a member on each host. */
+  readonly hasEtcd?: boolean;
   /** Hosts whose plugin is installed, and not enabled. */
   readonly without?: readonly HostNumber[];
   /** What may be left of a test, as the plugin removes it minutes later: swarm-left.test.ts waits for that. */
@@ -48,6 +51,7 @@ export class SwarmLab implements AsyncDisposable {
   /** Where commands are given. */
   manager: Host;
   readonly #options: SwarmOptions;
+  #etcd: EtcdCluster | undefined;
 
   private constructor(outside: Outside, hosts: readonly [Host, ...Host[]], options: SwarmOptions) {
     this.outside = outside;
@@ -64,6 +68,7 @@ export class SwarmLab implements AsyncDisposable {
     for (const number of numbers.slice(0, options.hosts))
       hosts.push(made.use(await Host.create({ outside, number, packaging: "managed" })));
     const lab = new SwarmLab(outside, hosts as [Host, ...Host[]], options);
+    if (options.hasEtcd) lab.#etcd = await EtcdCluster.start(hosts);
     await lab.each((host) => lab.#startHost(host));
     await lab.#makeSwarm();
     made.move();
@@ -76,11 +81,22 @@ export class SwarmLab implements AsyncDisposable {
     return host;
   }
 
+  /** @throws Error in a lab without */
+  get etcd(): EtcdCluster {
+    if (this.#etcd === undefined) throw new Error("this swarm has no etcd");
+    return this.#etcd;
+  }
+
   /** The environment of a host's plugin. */
   settingsOf(host: Host): NodeJS.ProcessEnv {
     const { settings, isStatic = false } = this.#options;
     const others = this.hosts.filter((other) => other !== host).map(({ ipv4 }) => ipv4);
-    return { TSNET_SCOPE: "global", ...(isStatic ? { TSNET_PEERS: others.join(",") } : {}), ...settings };
+    return {
+      TSNET_SCOPE: "global",
+      ...(isStatic ? { TSNET_PEERS: others.join(",") } : {}),
+      ...(this.#etcd ? { TSNET_HOST_ID: `host${host.number}`, TSNET_ETCD_ENDPOINTS: this.#etcd.endpoints } : {}),
+      ...settings,
+    };
   }
 
   /** The docker command against `manager`. */
@@ -161,6 +177,7 @@ export class SwarmLab implements AsyncDisposable {
    * @throws Error that names what tsnet has left in a kernel or on a disk
    */
   async clear(): Promise<void> {
+    await this.#etcd?.heal();
     await this.each(async ({ dockerd }) => {
       if (!dockerd.isRunning) await dockerd.start();
     });
@@ -186,7 +203,8 @@ export class SwarmLab implements AsyncDisposable {
   async expectNothingLeft(): Promise<void> {
     let left: string[] = [];
     const gone = until("nothing is left", settleMs, async () => {
-      left = (await this.each(leftOf)).flat().filter((what) => this.#options.later?.test(what) !== true);
+      const found = [...(await this.each(leftOf)).flat(), ...(await keysLeftOf(this.#etcd))];
+      left = found.filter((what) => this.#options.later?.test(what) !== true);
       return left.length === 0;
     });
     await gone.catch((cause: Error) => {
@@ -230,18 +248,4 @@ export class SwarmLab implements AsyncDisposable {
     const filters = encodeURIComponent(JSON.stringify({ runtime: ["container", "attachment"] }));
     return await this.manager.dockerd.api("GET", `/tasks?filters=${filters}`);
   };
-}
-
-/** Those that swarm stops itself are waited for. */
-async function removeContainers(host: Host): Promise<void> {
-  await until(`host ${host.number} has no containers`, settleMs, async () => {
-    const containers: { Id: string; Labels: Record<string, string> }[] = await host.dockerd.api(
-      "GET",
-      "/containers/json?all=1",
-    );
-    for (const { Id, Labels } of containers) {
-      if (!("com.docker.swarm.task.id" in Labels)) await host.dockerd.api("DELETE", `/containers/${Id}?force=1`);
-    }
-    return containers.length === 0;
-  });
 }
