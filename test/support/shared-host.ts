@@ -25,6 +25,7 @@ export class Wire implements SharedRecords {
   /** Commits with conditions so far. */
   commits = 0;
   #hasLost = false;
+  #willHaveLost = false;
   readonly #store: MemoryStore;
   readonly #followers = new Set<() => Promise<void>>();
 
@@ -92,13 +93,19 @@ export class Wire implements SharedRecords {
     return { ready: first.promise, end };
   }
 
+  /** The store has lost what it had: who follows is told when it comes back. */
+  lose(): void {
+    this.#willHaveLost = true;
+  }
+
   /**
    * The store is back: what was missed is told as a whole.
    * @param hasLost whether the store is known to have lost what it had
    */
-  async comeBack(hasLost = false): Promise<void> {
+  async comeBack(hasLost = this.#willHaveLost): Promise<void> {
     this.away = undefined;
     this.#hasLost = hasLost;
+    this.#willHaveLost = false;
     for (const connect of this.#followers) await connect();
   }
 

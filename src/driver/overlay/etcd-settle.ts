@@ -32,6 +32,8 @@ export class EtcdSettle {
   #running: Promise<void> | undefined;
   #isDue = false;
   #isBeatDue = false;
+  /** Whether others wait for a sign of life of this host, as etcd has lost something. */
+  #isAwaited = false;
   #isTroubled = false;
   /** What was said of networks, by ID. */
   readonly #told = new Map<string, string>();
@@ -65,10 +67,13 @@ export class EtcdSettle {
 
   /**
    * Soon, and not all hosts at the same time.
-   * @param withBeat whether this host is to say that it is there
+   * @param hasLost whether etcd has lost something: this host is to say that it is there
    */
-  soon(withBeat = false): void {
-    if (withBeat) this.#isBeatDue = true;
+  soon(hasLost = false): void {
+    if (hasLost) {
+      this.#isBeatDue = true;
+      this.#isAwaited = true;
+    }
     this.#retryMs = this.#timing.settleMs;
     this.#later(this.#retryMs);
   }
@@ -135,10 +140,11 @@ export class EtcdSettle {
     for (const id of this.#told.keys()) if (!ids.has(id)) this.#told.delete(id);
     if (own.length === 0 && !networks.isJoining) {
       this.#isBeatDue = false;
-      if (mayRemove) await hosts.withdraw();
+      if (mayRemove) await this.#withdraw();
       return true;
     }
     if (this.#isBeatDue || !(await hosts.isKnown())) await this.#announce();
+    this.#isAwaited = false;
     // endpoints first: for them others wait, and not for networks, whose records all hosts write, one after the other
     let isDone = await this.#putEndpointsBack();
     for (const { network } of own) {
@@ -148,6 +154,13 @@ export class EtcdSettle {
     if (this.#isBeatDue) await this.#dropSilent();
     this.#isBeatDue = false;
     return isDone;
+  }
+
+  /** Others that keep what etcd has lost of this host hear of it once more: it has nothing left. */
+  async #withdraw(): Promise<void> {
+    if (this.#isAwaited) await this.#announce().catch(ignoreConflict); // who cannot say where it is was never there
+    this.#isAwaited = false;
+    await this.#needs.hosts.withdraw();
   }
 
   /** Is not waited for when it is closed. */
@@ -225,6 +238,10 @@ export class EtcdSettle {
 }
 
 const isConflict = (error: unknown): boolean => (error as { code?: unknown }).code === "conflict";
+
+function ignoreConflict(error: unknown): void {
+  if (!isConflict(error)) throw error;
+}
 
 const isSame = (a: PlaceRecord | undefined, b: PlaceRecord): boolean =>
   a?.host === b.host && a.endpoint === b.endpoint && a.mac === b.mac;
