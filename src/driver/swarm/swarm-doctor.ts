@@ -57,25 +57,28 @@ export class SwarmDoctor {
   }
 
   async report(): Promise<SwarmReport> {
-    const { ask, hasSocket, hasNetworks, staleSinceMs } = this.#needs;
+    const { ask, hasSocket, hasNetworks } = this.#needs;
     if (!hasSocket) return { swarm: null, findings: hasNetworks() ? [withoutSocket] : [] };
-    const sinceMs = staleSinceMs();
-    const here = [...(sinceMs === null ? [] : [staleGossip(sinceMs)]), ...this.#examineKernel()];
     try {
       const swarm = await ask();
+      const here = this.#examineSelf();
       if (swarm === null) return { swarm: null, findings: here };
       const own = swarm.state === "active" ? [] : [notActive(swarm)];
       const found = await Promise.all([this.#examinePorts(swarm), this.#examinePlugins(swarm)]);
       return { swarm: answerOf(swarm), findings: [...own, ...here, ...found.flat()] };
     } catch (error) {
+      const here = this.#examineSelf();
       const findings = hasNetworks() || here.length > 0 ? [unheardSwarm(explain(error)), ...here] : [];
       return { swarm: null, findings };
     }
   }
 
-  #examineKernel(): DoctorFinding[] {
-    const { hasVirtualIps, hasBridgeFilter } = this.#needs;
-    return hasVirtualIps() && !hasBridgeFilter() ? [withoutBridgeFilter] : [];
+  /** After Docker was asked, which may take some time: what it has not told meanwhile is old. */
+  #examineSelf(): DoctorFinding[] {
+    const { hasVirtualIps, hasBridgeFilter, staleSinceMs } = this.#needs;
+    const sinceMs = staleSinceMs();
+    const stale = sinceMs === null ? [] : [staleGossip(sinceMs)];
+    return hasVirtualIps() && !hasBridgeFilter() ? [...stale, withoutBridgeFilter] : stale;
   }
 
   async #examinePorts(swarm: DockerSwarm): Promise<DoctorFinding[]> {

@@ -119,6 +119,16 @@ describe("the doctor of a swarm", () => {
     expect(await textsOf(reportOf(worker, { ask, hasNetworks: () => false }))).to.deep.equal([]);
   });
 
+  it("says what became old while Docker was asked", async () => {
+    let sinceMs: number | null = null;
+    const ask = async () => {
+      sinceMs = Date.UTC(2026, 10, 22, 12);
+      return worker;
+    };
+    const texts = await textsOf(reportOf(worker, { ask, staleSinceMs: () => sinceMs }));
+    expect(texts.map((one) => one.split(" ")[0])).to.deep.equal(["gossip"]);
+  });
+
   it("says that virtual IPs do not work without br_netfilter, where there are some, and Docker answers or not", async () => {
     const hasBridgeFilter = (): boolean => false;
     const ask = (): never => {
