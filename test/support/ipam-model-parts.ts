@@ -28,8 +28,6 @@ export interface ModelPool {
   cursor: number | null;
   /** Addresses that were asked for since it was replayed; null if it was not replayed. */
   replayed: Set<number> | null;
-  /** The leases of endpoints that were held when the replay began. */
-  before: readonly ModelLease[];
   /** Asked for in this epoch. */
   claimed: boolean;
 }

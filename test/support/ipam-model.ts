@@ -36,7 +36,6 @@ export class IpamModel {
         leases: [],
         cursor: null,
         replayed: null,
-        before: [],
         claimed: true,
       },
     });
@@ -48,7 +47,6 @@ export class IpamModel {
     if (pool.claimed || !(pool.space === "tsnet-global" || isSwarm(pool.network))) return "conflict";
     pool.claimed = true;
     pool.replayed = new Set();
-    pool.before = pool.leases.filter(({ role, restsUntil }) => role === "endpoint" && restsUntil === null);
     return pool.id;
   }
 
@@ -66,7 +64,7 @@ export class IpamModel {
   requestAddress(id: string, wish: ModelWish): string {
     const pool = this.#find(id);
     if (!pool) return "not-found";
-    const found = wish.address === null ? this.#chooseAny(pool, wish) : this.#explicit(pool, wish.address);
+    const found = wish.address === null ? this.#choose(pool, wish) : this.#explicit(pool, wish.address);
     if (typeof found === "string") return found;
     const [from, address, isReplay] = found;
     from.replayed?.add(address);
@@ -176,18 +174,6 @@ export class IpamModel {
     if (!owner) return [pool, address, false];
     if (owner === pool && pool.replayed && !pool.replayed.has(address)) return [pool, address, true];
     return "conflict";
-  }
-
-  /** Of a full pool that a leader has asked for again, and some of its addresses, the others are free. */
-  #chooseAny(pool: ModelPool, wish: ModelWish): [ModelPool, number, boolean] | string {
-    const found = this.#choose(pool, wish);
-    const { space, replayed, before } = pool;
-    const hasSurvivor = before.some(({ address }) => replayed?.has(address));
-    if (found !== "exhausted" || space !== "tsnet-global" || !hasSurvivor) return found;
-    const isStale = (lease: ModelLease): boolean => before.includes(lease) && lease.restsUntil === null;
-    const stale = pool.leases.filter((lease) => isStale(lease) && !replayed?.has(lease.address));
-    for (const lease of stale) this.#end(pool, lease);
-    return this.#choose(pool, wish);
   }
 
   /** A gateway is of its own subnet, and nobody who comes back. */

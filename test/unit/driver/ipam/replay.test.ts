@@ -144,27 +144,6 @@ for (const [where, open] of kinds) {
       expect(unclaimed(next)).to.deep.equal([]);
     });
 
-    it("gives out what was not asked for again where nothing else is free, and only then", async () => {
-      const small = await requestPool(leader, "10.4.0.0/29");
-      for (let n = 1; n <= 6; n++) expect(await take(leader, small)).to.equal(`10.4.0.${n}/29`);
-      expect(await code(take(leader, small))).to.equal("exhausted");
-      next.ipam.newEpoch();
-      await requestPool(next, "10.4.0.0/29");
-      expect(await code(take(next, small)), "before an address was asked for again").to.equal("exhausted");
-      for (const n of [1, 2, 4, 5]) expect(await take(next, small, `10.4.0.${n}`)).to.equal(`10.4.0.${n}/29`);
-      const given = [await take(next, small), await take(next, small)];
-      expect(given.toSorted()).to.deep.equal(["10.4.0.3/29", "10.4.0.6/29"]);
-      expect(await code(take(next, small))).to.equal("exhausted");
-      expect(await code(take(next, small, "10.4.0.3"))).to.equal("conflict");
-    });
-
-    it("gives out nothing of a pool that was not replayed", async () => {
-      const small = await requestPool(leader, "10.4.0.0/30");
-      for (const n of [1, 2]) expect(await take(leader, small)).to.equal(`10.4.0.${n}/30`);
-      leader.ipam.newEpoch(); // the plugin was restarted under a leader
-      expect(await code(take(leader, small))).to.equal("exhausted");
-    });
-
     it("tells which pools were not asked for again, once a replay has begun", async () => {
       const other = await requestPool(leader, "10.2.0.0/24");
       const unclaimed = () => [id, other].filter((pool) => next.ipam.isUnclaimedPool(pool));
