@@ -3,7 +3,7 @@ import type { DockerNetwork } from "../plan/docker-network.ts";
 import type { SwarmRole } from "../plan/docker-swarm.ts";
 import { ask, follow, get } from "./api.ts";
 import { parseContainers, parseNetworks, parsePresence } from "./networks.ts";
-import { askSwarm } from "./swarm.ts";
+import { askSwarm, askSwarmAddresses } from "./swarm.ts";
 
 /** What happens to networks. Containers that come and go change no subnet. */
 const filters = { type: ["network"], event: ["create", "destroy", "remove", "update"] };
@@ -104,6 +104,14 @@ export class DockerView {
     } catch {
       return null;
     }
+  }
+
+  /**
+   * The addresses that the swarm has given out, "10.5.0.2"; null unless this host is a manager of one that has a leader. Not for what
+   * answers Docker.
+   */
+  async swarmAddresses(): Promise<ReadonlySet<string> | null> {
+    return await askSwarmAddresses(this.#options.socketPath, this.#end.signal).catch(() => null);
   }
 
   async #ask<T>(path: string, parse: (answer: unknown) => T): Promise<T | null> {

@@ -16,7 +16,10 @@ const lost = [
   "services have no virtual IPs",
 ];
 
-type Asked = Pick<DockerView, "start" | "stop" | "networks" | "refresh" | "containersIn" | "has" | "swarmRole">;
+type Asked = Pick<
+  DockerView,
+  "start" | "stop" | "networks" | "refresh" | "containersIn" | "has" | "swarmRole" | "swarmAddresses"
+>;
 
 /** Docker is not to be asked: TSNET_DOCKER_SOCKET=none. */
 export class NoDockerView implements Asked {
@@ -49,6 +52,10 @@ export class NoDockerView implements Asked {
   }
 
   async swarmRole(): Promise<null> {
+    return null;
+  }
+
+  async swarmAddresses(): Promise<null> {
     return null;
   }
 }

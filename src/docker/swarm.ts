@@ -27,6 +27,19 @@ const nodesShape = z.array(
   }),
 );
 
+const servicesShape = z.array(
+  z.object({
+    Endpoint: z.object({ VirtualIPs: z.array(z.object({ Addr: z.string().nullish() })).nullish() }).nullish(),
+  }),
+);
+
+const tasksShape = z.array(
+  z.object({
+    Status: z.object({ State: z.string() }),
+    NetworksAttachments: z.array(z.object({ Addresses: z.array(z.string()).nullish() })).nullish(),
+  }),
+);
+
 const pluginsShape = z.array(z.object({ Id: z.string(), Name: z.string() }));
 
 /**
@@ -39,6 +52,25 @@ export async function askSwarm(socketPath: string, signal: AbortSignal): Promise
   // without a leader, a manager does not know the others
   const nodes = await get(socketPath, "/nodes", signal).then(parseNodes, () => null);
   return { ...swarm, nodes };
+}
+
+/** Those of services, and of plain containers on networks of the swarm. */
+const allTasks = `/tasks?filters=${encodeURIComponent(JSON.stringify({ runtime: ["container", "attachment"] }))}`;
+
+/** States of tasks that have ended: their addresses are the swarm's again (swarmkit, api/types.proto: TaskState). */
+const hasEnded = /^(complete|shutdown|failed|rejected|remove|orphaned)$/;
+
+/**
+ * The addresses that a swarm has given out, "10.5.0.2": those of services, and of tasks that have not ended. Not for what answers Docker.
+ * @throws Error if Docker cannot be asked, or is no manager of a swarm that has a leader
+ */
+export async function askSwarmAddresses(socketPath: string, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const tasks = tasksShape.parse(await get(socketPath, allTasks, signal));
+  const services = servicesShape.parse(await get(socketPath, "/services", signal));
+  const alive = tasks.filter(({ Status }) => !hasEnded.test(Status.State));
+  const ofTasks = alive.flatMap((task) => (task.NetworksAttachments ?? []).flatMap(({ Addresses }) => Addresses ?? []));
+  const ofServices = services.flatMap(({ Endpoint }) => (Endpoint?.VirtualIPs ?? []).flatMap(({ Addr }) => Addr ?? []));
+  return new Set([...ofTasks, ...ofServices].map((address) => address.replace(/\/\d+$/, "")));
 }
 
 /** Asks Docker about the swarm for this managed plugin. Not for what answers Docker. */

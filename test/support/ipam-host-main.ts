@@ -33,7 +33,12 @@ function check(held: readonly string[]): IpamCheck {
     ...{ networks: () => [].values(), endpoint: () => undefined, endpoints: () => [].values(), removing: new Set() },
     endpointAt: (_: string, address: string) => (addresses.has(address) ? ({} as Endpoint) : undefined),
   } as unknown as IpamCheckNeeds["state"];
-  const docker = { refresh: async () => null, containersIn: async () => null, swarmRole: async () => null };
+  const docker = {
+    refresh: async () => null,
+    containersIn: async () => null,
+    swarmRole: async () => null,
+    swarmAddresses: async () => null,
+  };
   return new IpamCheck({ ipam, state, docker, hostId, deleteNetwork: async () => {}, graceMs: 0, log, now: Date.now });
 }
 

@@ -7,25 +7,14 @@ import {
   type Compared,
   type FindingKind,
   isUnknownNetwork,
-  type Remedy,
   type Suspicion,
   suspicions,
 } from "./findings.ts";
-import type { Finding } from "./report.ts";
 import { isLeftPool, isOrphanPool } from "./unused-pools.ts";
+import { type CheckFinding, type Docker, withUsers } from "./users.ts";
 
 /** Everything is compared this often. */
 const intervalMs = 60_000;
-
-/** What Docker tells; tsnet does without where it cannot be asked. */
-export interface Docker {
-  /** The networks there are now; null if Docker cannot be asked. */
-  refresh(): Promise<readonly DockerNetwork[] | null>;
-  /** The addresses of a network, "172.18.0.2", and the containers that have them, by name; null if Docker cannot be asked. */
-  containersIn(networkId: string): Promise<ReadonlyMap<string, string> | null>;
-  /** What this host is in a swarm; null if that is not known for sure. */
-  swarmRole(): Promise<SwarmRole | null>;
-}
 
 export interface IpamCheckNeeds {
   readonly ipam: CheckedIpam;
@@ -39,18 +28,6 @@ export interface IpamCheckNeeds {
   readonly log: Log;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-}
-
-/** Something that did not agree at a check. */
-export interface CheckFinding extends Finding {
-  readonly kind: FindingKind;
-  readonly remedy: Remedy;
-  /** By what the address is held; null where it is not about a lease. */
-  readonly grant: string | null;
-  /** ID of the network that the address is held for, where that is known. */
-  readonly network: string | null;
-  /** @see Suspicion */
-  readonly lastRequest: number | null;
 }
 
 /** What Docker has said: null for what is not known. */
@@ -132,7 +109,7 @@ export class IpamCheck {
       found.push(this.#finding(suspicion, first, !this.#firstSeen.has(key)));
     }
     this.#firstSeen = seen;
-    return await this.#askDocker(found);
+    return await withUsers(found, this.#needs.docker);
   }
 
   /** A manager that has lost the others tells of its own networks alone: it has to have had a leader before and after. */
@@ -142,20 +119,6 @@ export class IpamCheck {
     const role = isLeader ? await docker.swarmRole() : null;
     const networks = await docker.refresh();
     return { docker: networks, role: role !== null && (await docker.swarmRole()) === role ? role : null };
-  }
-
-  /** An endpoint's record may have been lost: what a container has is given back by nobody. */
-  async #askDocker(findings: readonly CheckFinding[]): Promise<CheckFinding[]> {
-    const due = findings.flatMap(({ kind, network, repairable }) =>
-      repairable && kind === "orphan-lease" && network !== null ? [network] : [],
-    );
-    const containers = new Map<string, ReadonlyMap<string, string> | null>();
-    for (const network of new Set(due)) containers.set(network, await this.#needs.docker.containersIn(network));
-    return findings.map((finding) => {
-      const name = containers.get(finding.network ?? "")?.get(finding.address ?? "");
-      if (name === undefined) return finding;
-      return { ...finding, text: `${finding.text}; Docker says that container ${name} has it`, repairable: false };
-    });
   }
 
   /** What is seen for the first time is never given back at once, however short the grace time is. */

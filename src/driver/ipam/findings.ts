@@ -143,7 +143,7 @@ function* stale(pool: PoolView, compared: Compared): Generator<Suspicion | undef
   const text = "the swarm's leader did not ask for it again with the rest";
   if (ipam.isUnclaimedPool(pool.id)) yield ofPool("stale-pool", pool, `${text}: its network is gone`, "by hand");
   for (const lease of ipam.leasesOf(pool.id))
-    yield ipam.isUnclaimed(lease) ? ofLease("stale-lease", lease, `${text}: its task is gone`, "by hand") : undefined;
+    yield ipam.isUnclaimed(lease) ? ofLease("stale-lease", lease, text, "release") : undefined;
 }
 
 function unattached(pool: PoolView, compared: Compared): Suspicion | undefined {

@@ -78,6 +78,27 @@ describe("what a DockerView says of this host in a swarm", () => {
     expect(await view.swarmRole()).to.equal("none");
   });
 
+  it("tells the addresses that its swarm has given out: those of services, and of tasks that have not ended", async () => {
+    const task = (State: string, ...Addresses: string[]) => ({
+      Status: { State },
+      NetworksAttachments: [{ Addresses }],
+    });
+    const runtimes = encodeURIComponent(JSON.stringify({ runtime: ["container", "attachment"] }));
+    const ended = ["complete", "shutdown", "failed", "rejected", "remove", "orphaned"];
+    const tasks = [
+      ...[task("running", "10.5.0.4/24", "10.6.0.4/24"), task("pending", "10.5.0.5/24")],
+      ...ended.map((state) => task(state, "10.5.0.9/24")),
+      ...[{ Status: { State: "new" } }, { Status: { State: "running" }, NetworksAttachments: [{ Addresses: null }] }],
+    ];
+    const services = [{ Endpoint: { VirtualIPs: [{ Addr: "10.5.0.2/24" }, {}] } }, { Endpoint: {} }, {}];
+    answers = { [`/tasks?filters=${runtimes}`]: [200, tasks], "/services": [200, services] };
+    expect(await view.swarmAddresses()).to.deep.equal(new Set(["10.5.0.4", "10.6.0.4", "10.5.0.5", "10.5.0.2"]));
+    answers["/services"] = [503, { message: "This node is not a swarm manager." }];
+    expect(await view.swarmAddresses()).to.equal(null);
+    answers = { "/services": [200, services] };
+    expect(await view.swarmAddresses()).to.equal(null);
+  });
+
   it("is nothing that is known without a leader, while it joins or is locked, and where nobody answers", async () => {
     answers = { "/info": [200, info.manager] };
     expect(await view.swarmRole(), "no leader").to.equal(null);

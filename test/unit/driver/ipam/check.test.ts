@@ -23,6 +23,8 @@ describe("IpamCheck", () => {
   let role: SwarmRole | null;
   /** What is answered first. */
   let roles: (SwarmRole | null)[];
+  /** The addresses that the swarm has given out. */
+  let given: ReadonlySet<string> | null;
   /** What happens between the look at tsnet and the look at Docker. */
   let meanwhile: () => Promise<void>;
   let check: IpamCheck;
@@ -52,6 +54,7 @@ describe("IpamCheck", () => {
     docker = [dockers(networkId, "172.18.0.0/16")];
     containers = new Map();
     [role, roles] = [null, []];
+    given = new Set();
     meanwhile = async () => {};
     grace = graceMs;
     deleted = [];
@@ -70,6 +73,7 @@ describe("IpamCheck", () => {
           return containers;
         },
         swarmRole: async () => (roles.length > 0 ? (roles.shift() ?? null) : role),
+        swarmAddresses: async () => given,
       },
     });
   });
@@ -232,6 +236,7 @@ describe("IpamCheck", () => {
           refresh: async () => (++asked < 3 ? before : [dockers("c", "10.8.0.0/24")]),
           containersIn: async () => null,
           swarmRole: async () => null,
+          swarmAddresses: async () => null,
         },
       });
       await late.check();
@@ -327,18 +332,40 @@ describe("IpamCheck", () => {
     expect(texts[1]).to.include("all of its 6 addresses are held: further tasks and services wait");
   });
 
-  it("finds what a swarm's leader did not ask for again, and gives it back when it is told to", async () => {
-    const global = ipam.addPool("10.6.0.0/24", { addressSpace: "tsnet-global" });
-    for (const address of ["10.6.0.2", "10.6.0.3", "10.6.0.4"]) ipam.hold(global, address);
-    for (const address of ["10.6.0.3", "10.6.0.4"]) ipam.stale.add(address);
-    expect(await found()).to.deep.equal(["stale-lease 10.6.0.3", "stale-lease 10.6.0.4"]);
-    now += graceMs;
-    await check.sweep();
-    expect(ipam.held()).to.include("10.6.0.3");
-    ipam.reads = 0;
-    ipam.beforeRelease = () => ipam.stale.delete("10.6.0.4"); // asked for at last
-    expect(await repair()).to.deep.equal(["10.6.0.3"]);
-    expect(ipam.reads, "two checks of two pools, and not one for each address that is given back").to.equal(4);
+  describe("of addresses that a swarm's leader did not ask for again", () => {
+    beforeEach(async () => {
+      const global = ipam.addPool("10.6.0.0/24", { addressSpace: "tsnet-global" });
+      for (const address of ["10.6.0.2", "10.6.0.3", "10.6.0.4"]) ipam.hold(global, address);
+      for (const address of ["10.6.0.3", "10.6.0.4"]) ipam.stale.add(address);
+      expect(await found()).to.deep.equal(["stale-lease 10.6.0.3", "stale-lease 10.6.0.4"]);
+      now += graceMs;
+    });
+
+    it("gives those back by itself that no task and no service has", async () => {
+      given = new Set(["10.6.0.2", "10.6.0.4"]);
+      expect(await found()).to.deep.equal(["stale-lease 10.6.0.3 repairable", "stale-lease 10.6.0.4"]);
+      await check.sweep();
+      expect(ipam.held()).to.include.members(["10.6.0.2", "10.6.0.4"]).and.not.include("10.6.0.3");
+      expect(await repair()).to.deep.equal([]);
+      expect((await check.check())[0]?.text).to.include("Docker says that a task or a service has it");
+      given = new Set();
+      expect(await repair()).to.deep.equal(["10.6.0.4"]);
+    });
+
+    it("gives none back that is asked for at last", async () => {
+      ipam.reads = 0;
+      ipam.beforeRelease = () => ipam.stale.delete("10.6.0.4");
+      expect(await repair()).to.deep.equal(["10.6.0.3"]);
+      expect(ipam.reads, "two checks of two pools, and not one for each address that is given back").to.equal(4);
+    });
+
+    it("gives none back while Docker does not say who has them", async () => {
+      given = null;
+      await check.sweep();
+      expect(await repair()).to.deep.equal([]);
+      expect((await check.check())[0]?.text).to.include("Docker cannot be asked whether a task has it");
+      expect(ipam.held()).to.include("10.6.0.3");
+    });
   });
 
   it("finds a pool that a swarm's leader did not ask for again, and gives it back when it is told to", async () => {
@@ -439,7 +466,10 @@ describe("IpamCheck", () => {
       };
       const late = new IpamCheck({
         ...{ ipam, state, log, graceMs: 0, hostId: "host-1", now: () => now, deleteNetwork },
-        docker: { refresh, containersIn: async () => null, swarmRole: async () => "worker" },
+        docker: {
+          ...{ refresh, containersIn: async () => null, swarmRole: async () => "worker" as const },
+          swarmAddresses: async () => null,
+        },
       });
       await late.check();
       await late.sweep();
