@@ -128,7 +128,7 @@ export class EtcdSettle {
 
   /** @returns false if something is in the way, which is logged */
   async #settle(): Promise<boolean> {
-    const { hosts, networks, hasTwin, feed, hostId } = this.#needs;
+    const { hosts, hasTwin, feed, hostId } = this.#needs;
     // as long as two hosts are one, each would remove what the other one has
     if (hasTwin()) await this.#announce(); // throws
     this.#removesFrom ??= performance.now() + this.#timing.twinMs;
@@ -138,7 +138,7 @@ export class EtcdSettle {
     const own = [...this.#needs.own()];
     const ids = new Set(own.map(({ network }) => network.id));
     for (const id of this.#told.keys()) if (!ids.has(id)) this.#told.delete(id);
-    if (own.length === 0 && !networks.isJoining) {
+    if (this.#isIdle) {
       this.#isBeatDue = false;
       if (mayRemove) await this.#withdraw();
       return true;
@@ -158,9 +158,17 @@ export class EtcdSettle {
 
   /** Others that keep what etcd has lost of this host hear of it once more: it has nothing left. */
   async #withdraw(): Promise<void> {
-    if (this.#isAwaited) await this.#announce().catch(ignoreConflict); // who cannot say where it is was never there
+    // who cannot say where it is was never there
+    if (this.#isAwaited)
+      await this.#announce().catch((error) => (isConflict(error) ? undefined : Promise.reject(error)));
     this.#isAwaited = false;
-    await this.#needs.hosts.withdraw();
+    if (this.#isIdle) await this.#needs.hosts.withdraw(); // a network may have come meanwhile
+  }
+
+  /** Whether this host has nothing that others look for, and is not about to. */
+  get #isIdle(): boolean {
+    const { own, networks } = this.#needs;
+    return [...own()].length === 0 && !networks.isJoining;
   }
 
   /** Is not waited for when it is closed. */
@@ -238,10 +246,6 @@ export class EtcdSettle {
 }
 
 const isConflict = (error: unknown): boolean => (error as { code?: unknown }).code === "conflict";
-
-function ignoreConflict(error: unknown): void {
-  if (!isConflict(error)) throw error;
-}
 
 const isSame = (a: PlaceRecord | undefined, b: PlaceRecord): boolean =>
   a?.host === b.host && a.endpoint === b.endpoint && a.mac === b.mac;
