@@ -76,8 +76,10 @@ export class FakeGossip implements SwarmGossip {
 export class FakeNodes implements SwarmNodes {
   others: readonly string[] = [];
   own: string | null = null;
+  readonly gone = new Set<string>();
   #listener = (): void => {};
 
+  isGone = (address: string): boolean => this.gone.has(address);
   addresses = (): readonly string[] => this.others;
   self = (): string | null => this.own;
 

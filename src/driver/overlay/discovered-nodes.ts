@@ -91,7 +91,12 @@ export class DiscoveredNodes {
     return this.#self;
   }
 
-  /** @param listener is told when one of them is another, from now on */
+  /** Whether Docker calls a node gone, which may come back. */
+  isGone(address: string): boolean {
+    return (this.#nodes.get(address) ?? null) !== null;
+  }
+
+  /** @param listener is told when one of them is another, or gone, from now on */
   onChange(listener: () => void): void {
     this.#listener = listener;
   }
@@ -185,7 +190,7 @@ export class DiscoveredNodes {
   }
 
   #tell(): void {
-    const shown = JSON.stringify([this.#self, this.addresses()]);
+    const shown = JSON.stringify([this.#self, this.addresses().map((address) => [address, this.isGone(address)])]);
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#listener();

@@ -23,6 +23,8 @@ export interface SwarmNodes {
   /** The others. */
   addresses(): readonly string[];
   self(): string | null;
+  /** Whether Docker calls one gone, of which it has told before. */
+  isGone(address: string): boolean;
   onChange(listener: () => void): void;
 }
 
@@ -52,4 +54,6 @@ export interface SwarmPlaneNeeds extends GossipFeedNeeds {
   readonly ownAddresses: () => Promise<Iterable<string>>;
   /** Whether no VXLAN link of this host, wherever it is, has a VNI. */
   readonly isFree: (vni: number) => Promise<boolean>;
+  /** By performance.now(), which it is if it is left out. */
+  readonly now?: () => number;
 }

@@ -5,6 +5,7 @@ import type { RemoteEndpoint } from "../../plan/overlay-places.ts";
 import type { ControlPlane, RemoteListener } from "./control-plane.ts";
 import { GossipFeed } from "./gossip-feed.ts";
 import { joinByFlooding } from "./join-by-flooding.ts";
+import { MissedPeers } from "./missed-peers.ts";
 import type { SwarmPlaneNeeds } from "./swarm-needs.ts";
 
 const remedy = "set TSNET_ETCD_ENDPOINTS, or TSNET_PEERS to their addresses";
@@ -26,12 +27,18 @@ export class SwarmPlane implements ControlPlane {
   readonly knowsPlaces = false;
   readonly #needs: SwarmPlaneNeeds;
   readonly #feed: GossipFeed;
+  readonly #missed: MissedPeers;
   #ownAddresses: ReadonlySet<string> = new Set();
   #listener: RemoteListener | undefined;
 
   constructor(needs: SwarmPlaneNeeds) {
     this.#needs = needs;
     this.#feed = new GossipFeed(needs);
+    this.#missed = new MissedPeers({
+      isGone: (address) => needs.nodes.isGone(address),
+      now: needs.now ?? (() => performance.now()),
+      onOver: () => this.#listener?.onHosts(null),
+    });
   }
 
   missingFor(network: Pick<OverlayNetwork, "id">): string | undefined {
@@ -106,6 +113,7 @@ export class SwarmPlane implements ControlPlane {
   async close(): Promise<void> {
     this.#listener = undefined;
     this.#feed.close();
+    this.#missed.close();
   }
 
   /** What cannot be asked for is as it was. */
@@ -119,7 +127,9 @@ export class SwarmPlane implements ControlPlane {
   #hostsOf(id: string): string[] {
     const { gossip, nodes } = this.#needs;
     const self = [gossip?.nodeAddress(), nodes.self()];
-    const peers = gossip?.network(id)?.peers ?? nodes.addresses();
+    const told = gossip?.network(id)?.peers;
+    if (told === undefined) this.#missed.forget(id);
+    const peers = told === undefined ? nodes.addresses() : this.#missed.with(id, told);
     return peers.filter((peer) => !self.includes(peer) && !this.#ownAddresses.has(peer));
   }
 }

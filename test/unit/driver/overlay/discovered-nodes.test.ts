@@ -131,8 +131,9 @@ describe("the nodes of the swarm that Docker has told of", () => {
     await nodes.found(other(one));
     await nodes.gone(other(one));
     expect(nodes.addresses()).to.deep.equal([one]);
+    expect([nodes.isGone(one), nodes.isGone(two)]).to.deep.equal([true, false]);
     await until("forgotten", 2000, async () => nodes.addresses().length === 0);
-    expect(changes).to.deep.equal([[one], []]);
+    expect(changes, "found, gone, forgotten").to.deep.equal([[one], [one], []]);
     expect([...(await store.list("node")).keys()]).to.deep.equal([]);
   });
 

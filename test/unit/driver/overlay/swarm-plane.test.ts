@@ -1,3 +1,4 @@
+import { mock } from "node:test";
 import { expect } from "chai";
 import type { RemoteChange } from "../../../../src/driver/overlay/control-plane.ts";
 import { SwarmPlane } from "../../../../src/driver/overlay/swarm-plane.ts";
@@ -32,6 +33,7 @@ class Fixture {
   readonly nodes = new FakeNodes();
   ownAddresses: () => Promise<string[]> = async () => [];
   free = true;
+  nowMs = 1_000;
   readonly changes: RemoteChange[] = [];
   readonly hosts: (number | null)[] = [];
   /** What the kernel takes its time for. */
@@ -47,6 +49,7 @@ class Fixture {
       own: () => this.own.values(),
       isOwn: (endpoint) => [...this.own.values()].some(({ endpoints }) => endpoints.some((one) => one.id === endpoint)),
       ownAddresses: () => this.ownAddresses(),
+      now: () => this.nowMs,
       isFree: async () => this.free,
     });
   }
@@ -106,6 +109,54 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
     await new Promise(setImmediate);
     expect(one.hosts.at(-1)).to.equal(vni);
     expect(one.plane.hostsOf(vni)).to.deep.equal([self]);
+  });
+
+  it("goes on for a minute to nodes that Docker has lost sight of, and not to those that have the network no more", async () => {
+    const one = open();
+    await one.hear([self, second, third]);
+    one.nodes.gone.add(second);
+    await one.hear([self]);
+    expect(one.plane.hostsOf(vni)).to.deep.equal([second]);
+    // said only after the list was without it
+    one.nodes.gone.add(third);
+    one.nodes.tell();
+    expect(one.hosts.at(-1)).to.equal(null);
+    expect(one.plane.hostsOf(vni)).to.deep.equal([second, third]);
+    one.nowMs += 59_999;
+    expect(one.plane.hostsOf(vni)).to.deep.equal([second, third]);
+    one.nowMs += 1;
+    expect(one.plane.hostsOf(vni)).to.deep.equal([]);
+    await one.hear([self, second]);
+    expect(one.plane.hostsOf(vni)).to.deep.equal([second]);
+    await one.hear([self]);
+    one.gossip.follow([]);
+    one.nodes.others = [third];
+    expect(one.plane.hostsOf(vni)).to.deep.equal([third]);
+    await one.hear([self]);
+    expect(one.plane.hostsOf(vni), "the network was forgotten").to.deep.equal([]);
+  });
+
+  it("says when a minute is over", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const one = open();
+      await one.hear([self, second]);
+      one.nodes.gone.add(second);
+      await one.hear([self]);
+      const before = one.hosts.length;
+      mock.timers.tick(59_999);
+      expect(one.hosts.length).to.equal(before);
+      mock.timers.tick(1);
+      expect(one.hosts.slice(before)).to.deep.equal([null]);
+      await one.hear([self, second]);
+      await one.hear([self]);
+      const atEnd = one.hosts.length;
+      await one.plane.close();
+      mock.timers.tick(60_000);
+      expect(one.hosts.length).to.equal(atEnd);
+    } finally {
+      mock.timers.reset();
+    }
   });
 
   it("goes on by the addresses that this host had, where they cannot be asked for", async () => {
