@@ -6,6 +6,14 @@ import type { Node } from "./swarm-lab-service.ts";
 
 const nodesOf = ({ dockerd }: Host): Promise<Node[]> => dockerd.api("GET", "/nodes");
 
+/** A host that is a manager and is to stay one: a moment after it is made a worker, it still answers. @throws Error if it is none */
+async function staysManager(host: Host): Promise<Host> {
+  const nodes = await nodesOf(host);
+  const node = nodes.find(({ Description }) => Description.Hostname === `host${host.number}`);
+  if (node?.Spec.Role !== "manager") throw new Error(`host ${host.number} is no manager`);
+  return host;
+}
+
 /** Waits until a manager other than those leads. @returns it */
 export async function leaderOtherThan(lab: SwarmLab, ...gone: readonly Host[]): Promise<Host> {
   const others = lab.hosts.filter((host) => !gone.includes(host));
@@ -28,7 +36,7 @@ export async function promote(lab: SwarmLab, host: Host): Promise<void> {
 /** Makes the leader a worker. Commands are given to the next leader then. @returns that */
 export async function demote(lab: SwarmLab, leader: Host): Promise<Host> {
   lab.manager = await until("another manager answers", swarmDeadlineMs, () =>
-    Promise.any(lab.hosts.filter((host) => host !== leader).map((host) => nodesOf(host).then(() => host))),
+    Promise.any(lab.hosts.filter((host) => host !== leader).map(staysManager)),
   );
   await lab.change("node", "demote", `host${leader.number}`);
   lab.manager = await leaderOtherThan(lab, leader);

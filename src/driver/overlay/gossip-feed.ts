@@ -83,6 +83,11 @@ export class GossipFeed {
     for (const { network } of this.#needs.own()) this.#hear(network.id);
   }
 
+  /** Something else may be known of the hosts of all networks. */
+  hearAgain(): void {
+    for (const told of this.#told.keys()) this.#hear(told);
+  }
+
   close(): void {
     this.#listener = undefined;
   }
@@ -91,7 +96,7 @@ export class GossipFeed {
   #hear(id: string): void {
     const { gossip, log } = this.#needs;
     if (id === "") {
-      for (const told of this.#told.keys()) this.#hear(told);
+      this.hearAgain();
       return;
     }
     if (gossip?.network(id) === undefined) {

@@ -37,7 +37,7 @@ export class SwarmPlane implements ControlPlane {
     this.#missed = new MissedPeers({
       isGone: (address) => needs.nodes.isGone(address),
       now: needs.now ?? (() => performance.now()),
-      onOver: () => this.#listener?.onHosts(null),
+      onOver: () => this.#lookAgain(),
     });
   }
 
@@ -106,7 +106,7 @@ export class SwarmPlane implements ControlPlane {
 
   start(listener: RemoteListener): void {
     this.#listener = listener;
-    this.#needs.nodes.onChange(() => this.#listener?.onHosts(null));
+    this.#needs.nodes.onChange(() => this.#lookAgain());
     this.#feed.start(listener, { look: () => this.#look(), of: (id) => this.#hostsOf(id) });
   }
 
@@ -114,6 +114,12 @@ export class SwarmPlane implements ControlPlane {
     this.#listener = undefined;
     this.#feed.close();
     this.#missed.close();
+  }
+
+  /** Other hosts may have a network than was told, while the gossip has not changed. */
+  #lookAgain(): void {
+    this.#listener?.onHosts(null);
+    this.#feed.hearAgain();
   }
 
   /** What cannot be asked for is as it was. */

@@ -136,6 +136,22 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
     expect(one.plane.hostsOf(vni), "the network was forgotten").to.deep.equal([]);
   });
 
+  it("tells of a node that comes back to a network later than it is heard of", async () => {
+    const one = open();
+    const next = () => new Promise(setImmediate);
+    await one.hear([self, second]);
+    one.nodes.gone.add(second);
+    await one.hear([self]);
+    one.nodes.gone.delete(second);
+    one.nodes.tell();
+    await next();
+    expect(one.plane.hostsOf(vni)).to.deep.equal([]);
+    one.hosts.length = 0;
+    await one.hear([self, second]);
+    expect(one.hosts).to.deep.equal([vni]);
+    expect(one.plane.hostsOf(vni)).to.deep.equal([second]);
+  });
+
   it("says when a minute is over", async () => {
     mock.timers.enable({ apis: ["setTimeout"] });
     try {
