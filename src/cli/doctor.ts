@@ -18,12 +18,12 @@ export async function runDoctor({
 }
 
 export const formatDoctor = (answer: DoctorAnswer): string =>
-  `${formatHost(answer)}\n${formatPeers(answer)}\n${formatFindings(answer.findings)}${formatNotes(answer.notes)}`;
+  `${formatHost(answer)}\n${formatPeers(answer)}\n${formatFindings(answer.findings)}${formatNotes(answer)}`;
 
 function formatHost({ version, address, port, networks, checksumOffload, swarm = null }: DoctorAnswer): string {
   const cards = checksumOffload === null ? "-" : checksumOffload ? "left to network cards" : "made by the kernel";
   const lines = [
-    ["Version:", version],
+    ["Version:", version ?? "-"],
     ["Tunnel address:", address ?? "none"],
     ["UDP port:", `${port ?? "-"}`],
     ["Networks:", `${networks} with containers on this host`],
@@ -62,7 +62,7 @@ const rowOf = (peer: PeerAnswer): string[] => [
 const formatFindings = (findings: readonly DoctorFinding[]): string =>
   findings.length === 0 ? "Nothing is wrong.\n" : `Wrong:\n${formatTexts(findings)}`;
 
-const formatNotes = (notes: readonly DoctorFinding[]): string =>
+const formatNotes = ({ notes = [] }: DoctorAnswer): string =>
   notes.length === 0 ? "" : `\nBesides:\n${formatTexts(notes)}`;
 
 const formatTexts = (findings: readonly DoctorFinding[]): string =>

@@ -42,6 +42,15 @@ Nothing is wrong.
     );
   });
 
+  it("prints what an older plugin answers, which knows nothing of versions, notes and swarms", () => {
+    const { version: _, ...olderPeer } = peer;
+    const { version: __, notes: ___, ...rest } = answer;
+    const older = { ...rest, peers: [olderPeer] } as unknown as DoctorAnswer;
+    const text = formatDoctor(older);
+    expect(text).to.match(/^Version: +-\nTunnel address: +10\.0\.0\.1\n/);
+    expect(text).to.match(/^10\.0\.0\.2 .* -\n\nNothing is wrong\.\n$/m);
+  });
+
   it("prints what is not known, and what is wrong", () => {
     const nothing = {
       roundTripMs: null,
