@@ -1,9 +1,9 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { type GossipNetwork, isSwarmNetwork } from "../plan/gossip.ts";
+import type { GossipNetwork } from "../plan/gossip.ts";
 import { type Answer, ask, follow, statusError } from "./api.ts";
 import { parseGossip, parseNode, type SwarmNode } from "./gossip.ts";
 import { type Pace, Polls } from "./polls.ts";
-import { eventOf, isOfTask, swarmEvents } from "./swarm-events.ts";
+import { eventOf, hintsAtSwarm, isOfTask, swarmEvents } from "./swarm-events.ts";
 
 /** A try to reach Docker's events again after so long, then after twice as long, and so on. */
 const firstPauseMs = 1000;
@@ -149,10 +149,7 @@ export class SwarmView {
     if (this.#followed.has(id)) {
       this.#polls.quicken(id);
       this.#polls.soon(id);
-    } else if (isSwarmNetwork({ id }) && (event.Action === "create" || event.Action === "destroy")) {
-      // with its first swarm, a host gets its ingress network
-      this.#doubtNode();
-    }
+    } else if (hintsAtSwarm(event)) this.#doubtNode();
   }
 
   /** It is asked for within this time. */

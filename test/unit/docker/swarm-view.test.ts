@@ -13,6 +13,7 @@ describe("SwarmView", () => {
   const id = "a".repeat(25);
   const path = `/networks/${id}`;
   const ingress = "i".repeat(25);
+  const gateway = "d".repeat(64);
   let directory: string;
   let docker: FakeSwarmDocker;
   let view: SwarmView;
@@ -95,7 +96,8 @@ describe("SwarmView", () => {
 
   describe("on a host in no swarm", () => {
     const asked = () => docker.countOf("/info");
-    const tell = (Action: string, ID: string) => docker.tell({ Type: "network", Action, Actor: { ID } });
+    const tell = (Action: string, ID: string, name = "n") =>
+      docker.tell({ Type: "network", Action, Actor: { ID, Attributes: { name, type: "bridge" } } });
     beforeEach(async () => {
       await view.stop();
       open({ nodeEveryMs: everyMs });
@@ -110,17 +112,20 @@ describe("SwarmView", () => {
       const before = asked();
       expect(before).to.be.within(1, 2); // before events are followed, and then
       for (const action of ["create", "connect", "disconnect", "destroy"]) tell(action, "c".repeat(64));
+      for (const action of ["connect", "disconnect"]) tell(action, gateway, "docker_gwbridge");
       await sleep(250);
       expect(asked()).to.equal(before);
     });
 
-    it("asks again when Docker was started again, when it gets a swarm's network, and when one is followed", async () => {
+    it("asks again when Docker was started again, when it gets or loses a swarm's network, and when one is followed", async () => {
       for (const act of [
         async () => {
           await docker.close();
           await docker.listen();
         },
         () => tell("create", ingress),
+        () => tell("create", gateway, "docker_gwbridge"),
+        () => tell("destroy", gateway, "docker_gwbridge"),
         () => view.follow([id]),
       ]) {
         const before = asked();
@@ -130,9 +135,9 @@ describe("SwarmView", () => {
       expect(view.isSwarm()).to.equal(false);
     });
 
-    it("asks regularly once it is in one, until it is not any more", async () => {
+    it("asks regularly once it is in one, even without an ingress network, until it is not any more", async () => {
       docker.node = { NodeAddr: "10.0.0.1", LocalNodeState: "active" };
-      tell("create", ingress);
+      tell("create", gateway, "docker_gwbridge");
       await until("it is in a swarm", deadlineMs, () => view.isSwarm());
       docker.node = { NodeAddr: "10.0.0.7", LocalNodeState: "active" };
       await until("it has another address", deadlineMs, () => view.nodeAddress() === "10.0.0.7");
