@@ -31,12 +31,10 @@ export class PeerFacts {
 
   /** Others can ask this host from now on. What fails is said, and tried again with the next call: probes go on without. */
   async answer(local: string): Promise<void> {
-    const { kernel, facts, log } = this.#needs;
     this.#isAnswering = true;
-    const answering = { namespace: probeNamespace, address: local, facts: formatFacts(facts) };
-    const failure = await kernel.answerFacts(answering).then(() => "", explain);
+    const failure = await this.#tell(local).then(() => "", explain);
     if (failure !== "" && failure !== this.#failures.answer)
-      log.warn({ error: failure }, "other hosts cannot ask this one for its version and settings");
+      this.#needs.log.warn({ error: failure }, "other hosts cannot ask this one for its version and settings");
     this.#failures.answer = failure;
   }
 
@@ -80,6 +78,12 @@ export class PeerFacts {
 
   notes(): DoctorFinding[] {
     return versionNotes(this.#differences());
+  }
+
+  /** @throws Error also for facts that others would not take */
+  async #tell(local: string): Promise<void> {
+    const { kernel, facts } = this.#needs;
+    await kernel.answerFacts({ namespace: probeNamespace, address: local, facts: formatFacts(facts) });
   }
 
   #differences = (): FactDifference[] => differencesOf(this.#needs.facts, this.#others);

@@ -17,11 +17,9 @@ describe("what hosts tell each other", () => {
   let failure: Error | undefined;
   let told: ReadonlyMap<string, HostFacts>;
   let facts: PeerFacts;
-
-  beforeEach(() => {
-    [said, answering, failure, told] = [[], [], undefined, new Map([["10.0.0.2", other]])];
-    const say = (_: object, text: string): number => said.push(text);
-    facts = new PeerFacts({
+  const say = (_: object, text: string): number => said.push(text);
+  const of = (host: HostFacts): PeerFacts =>
+    new PeerFacts({
       kernel: {
         answerFacts: async (wanted) => {
           answering.push(wanted === null ? "nothing" : `${wanted.namespace} ${wanted.address}`);
@@ -33,9 +31,13 @@ describe("what hosts tell each other", () => {
           return addresses.map((address) => told.get(address) ?? null);
         },
       },
-      facts: own,
+      facts: host,
       log: { debug: say, info: say, warn: say, error: say },
     });
+
+  beforeEach(() => {
+    [said, answering, failure, told] = [[], [], undefined, new Map([["10.0.0.2", other]])];
+    facts = of(own);
   });
 
   it("is answered from the namespace of the probes, until that goes", async () => {
@@ -70,6 +72,17 @@ describe("what hosts tell each other", () => {
     failure = undefined;
     await facts.answer("10.0.0.1");
     expect(facts.findings(false)).to.deep.equal([]);
+  });
+
+  it("cannot be asked for where it is longer than what is told, and the others are asked all the same", async () => {
+    facts = of({ ...own, version: `0.2.0-${"x".repeat(32)}` });
+    await facts.answer("10.0.0.1");
+    expect(answering).to.deep.equal([]);
+    const [finding, ...more] = facts.findings(false);
+    expect(more).to.deep.equal([]);
+    expect(finding?.text).to.match(/^other hosts cannot ask this one .*: no host tells this of itself: .*0\.2\.0-xxx/);
+    await facts.ask(["10.0.0.2"]);
+    expect(facts.versionOf("10.0.0.2")).to.equal("0.1.0");
   });
 });
 
