@@ -19,8 +19,8 @@ import { inNamespace } from "../netlink/in-namespace.ts";
 import type { Poller } from "../ports/poller.ts";
 import { Budget } from "./budget.ts";
 
-/** So many datagrams a second are looked at, and answered at most: what is more waits in the socket, where the kernel drops the rest. */
-const datagramsPerSecond = 100;
+/** So many datagrams are looked at, and answered: a hundred in any second. What is more waits in the socket, where the kernel drops the rest. */
+const datagrams = { atOnce: 10, perSecond: 90 };
 const pauseMs = 50;
 
 interface Answering extends FactsAnswering {
@@ -35,7 +35,7 @@ interface Answering extends FactsAnswering {
  */
 export class FactsResponder {
   readonly #poller: Pick<Poller, "add" | "remove">;
-  readonly #budget = new Budget(datagramsPerSecond);
+  readonly #budget = new Budget(datagrams);
   readonly #question = new Uint8Array(questionBytes);
   readonly #sender = new Uint8Array(addressBytes);
   #answering: Answering | undefined;
@@ -54,8 +54,14 @@ export class FactsResponder {
     if (this.#answering !== undefined && isSame(this.#answering, wanted)) return;
     this.close();
     const fd = inNamespace(path, () => openSocket(wanted.address));
-    this.#answering = { ...wanted, fd, pollId: undefined };
-    this.#listen(this.#answering);
+    const answering = { ...wanted, fd, pollId: undefined };
+    try {
+      this.#listen(answering);
+    } catch (error) {
+      close(fd);
+      throw error;
+    }
+    this.#answering = answering;
   }
 
   /** Answers nothing any more. */
@@ -87,7 +93,16 @@ export class FactsResponder {
       if (nonce !== undefined) trySendto(fd, encodeAnswer(nonce, facts), this.#sender);
     }
     this.#unlisten(answering);
-    this.#pause = setTimeout(() => this.#listen(answering), pauseMs);
+    this.#pause = setTimeout(() => this.#resume(answering), pauseMs);
+  }
+
+  /** Where that fails, the next `answer` opens a socket anew. */
+  #resume(answering: Answering): void {
+    try {
+      this.#listen(answering);
+    } catch {
+      this.close();
+    }
   }
 }
 
