@@ -29,6 +29,26 @@ function rename(host: Host, version: string): void {
 describe("tsnet doctor in a swarm", () => {
   const lab = useSwarm();
 
+  /** A host's plugin has another version, or settings besides its own, until the work is over, whether it fails or not. */
+  async function changed(
+    host: Host,
+    { settings = {}, version = null }: { settings?: NodeJS.ProcessEnv; version?: string | null },
+    work: () => Promise<void>,
+  ): Promise<void> {
+    const own = await ownVersion();
+    const startAs = async (text: string, more: NodeJS.ProcessEnv): Promise<void> => {
+      await host.plugin.stop();
+      if (version !== null) rename(host, text);
+      await host.plugin.start({ ...lab().settingsOf(host), ...more });
+    };
+    try {
+      await startAs(version ?? own, settings);
+      await work();
+    } finally {
+      await startAs(own, {});
+    }
+  }
+
   const doctor = async (host: Host): Promise<DoctorAnswer> =>
     JSON.parse(await host.sh(`${program} doctor --json || [ $? = 1 ]`));
 
@@ -103,53 +123,48 @@ describe("tsnet doctor in a swarm", () => {
 
   it("finds a node with other settings, and notes another version, as that node does of the others", async () => {
     const [one, two, three] = [lab().host(1), lab().host(2), lab().host(3)];
-    await two.plugin.stop();
     const version = await ownVersion();
-    rename(two, "0.0.9");
-    await two.plugin.start({ ...lab().settingsOf(two), TSNET_REQUIRES_MAC_ADDRESS: "true" });
-    await lab().network("mesh");
-    for (const host of lab().hosts) await Container.run(host, { network: "mesh" });
+    const other = { version: "0.0.9", settings: { TSNET_REQUIRES_MAC_ADDRESS: "true" } };
+    await changed(two, other, async () => {
+      await lab().network("mesh");
+      for (const host of lab().hosts) await Container.run(host, { network: "mesh" });
 
-    await hears(one);
-    const [setting] = await finds(one, ["settings"]);
-    const others = `${two.ipv4}) has TSNET_REQUIRES_MAC_ADDRESS=true, this one false: `;
-    expect(setting).to.include({ peer: two.ipv4 });
-    expect(setting?.text).to.match(new RegExp(`^host host2 \\(${others.replace(")", "\\)")}`));
-    const { peers, notes } = await doctor(one);
-    const versions = Object.fromEntries(peers.map((peer) => [peer.address, peer.version]));
-    expect(versions).to.deep.equal({ [two.ipv4]: "0.0.9", [three.ipv4]: version });
-    const [note] = notes;
-    expect(note).to.include({ kind: "version", peer: two.ipv4 });
-    expect(note?.text).to.include(`host host2 (${two.ipv4}) runs tsnet 0.0.9, this one ${version}: `);
+      await hears(one);
+      const [setting] = await finds(one, ["settings"]);
+      const others = `${two.ipv4}) has TSNET_REQUIRES_MAC_ADDRESS=true, this one false: `;
+      expect(setting).to.include({ peer: two.ipv4 });
+      expect(setting?.text).to.match(new RegExp(`^host host2 \\(${others.replace(")", "\\)")}`));
+      const { peers, notes } = await doctor(one);
+      const versions = Object.fromEntries(peers.map((peer) => [peer.address, peer.version]));
+      expect(versions).to.deep.equal({ [two.ipv4]: "0.0.9", [three.ipv4]: version });
+      const [note] = notes;
+      expect(note).to.include({ kind: "version", peer: two.ipv4 });
+      expect(note?.text).to.include(`host host2 (${two.ipv4}) runs tsnet 0.0.9, this one ${version}: `);
 
-    await hears(two);
-    const [both] = await finds(two, ["settings"]);
-    expect(both?.peer).to.equal(null);
-    expect(both?.text).to.match(
-      /^hosts host\d \(\S+\) and host\d \(\S+\) have TSNET_REQUIRES_MAC_ADDRESS=false, this one true: /,
-    );
-    const printed = await two.sh(`${program} doctor || echo "exit $?"`);
-    expect(printed)
-      .to.match(/^Version: +0\.0\.9$/m)
-      .and.to.match(/\nBesides:\n {2}hosts .* run tsnet .*\nexit 1$/);
+      await hears(two);
+      const [both] = await finds(two, ["settings"]);
+      expect(both?.peer).to.equal(null);
+      expect(both?.text).to.match(
+        /^hosts host\d \(\S+\) and host\d \(\S+\) have TSNET_REQUIRES_MAC_ADDRESS=false, this one true: /,
+      );
+      const printed = await two.sh(`${program} doctor || echo "exit $?"`);
+      expect(printed)
+        .to.match(/^Version: +0\.0\.9$/m)
+        .and.to.match(/\nBesides:\n {2}hosts .* run tsnet .*\nexit 1$/);
+    });
 
-    await two.plugin.stop();
-    rename(two, version);
-    await two.plugin.start(lab().settingsOf(two));
     for (const host of lab().hosts) await finds(host, []);
     expect((await hears(one)).notes).to.deep.equal([]);
   });
 
   it("is not needed for another VXLAN port: the task's error says what to set", async () => {
     const three = lab().host(3);
-    await three.plugin.stop();
-    await three.plugin.start({ ...lab().settingsOf(three), TSNET_VXLAN_PORT: "4790" });
-    await lab().network("mesh");
-    const service = await lab().service("web", "--network", "mesh", "--constraint", "node.hostname==host3");
-    const error = await service.failing(/tsnet\.vxlan_port=4789: this node has TSNET_VXLAN_PORT=4790/);
-    expect(error).to.include("docker plugin set tsnet-plugin TSNET_VXLAN_PORT=4789 on this node");
-    await service.remove();
-    await three.plugin.stop();
-    await three.plugin.start(lab().settingsOf(three));
+    await changed(three, { settings: { TSNET_VXLAN_PORT: "4790" } }, async () => {
+      await lab().network("mesh");
+      const service = await lab().service("web", "--network", "mesh", "--constraint", "node.hostname==host3");
+      const error = await service.failing(/tsnet\.vxlan_port=4789: this node has TSNET_VXLAN_PORT=4790/);
+      expect(error).to.include("docker plugin set tsnet-plugin TSNET_VXLAN_PORT=4789 on this node");
+      await service.remove();
+    });
   });
 });

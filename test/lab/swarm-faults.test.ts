@@ -123,31 +123,35 @@ describe("a node of a swarm", () => {
 
   it("whose Docker does not answer the plugin does the same", async () => {
     await using docker = await SlowDocker.listen(node());
-    await node().plugin.stop();
-    await node().plugin.start({ ...lab().settingsOf(node()), ...slowDockerSetting });
-    await until("the node has the plugin", settleMs, async () => (await kinds()).length === 0);
-    const { service, vip, clients } = await start();
-    await undisturbed(clients, vip, async () => {
-      docker.fallSilent();
-      await sleep(noticedMs);
-      expect(await kinds()).to.deep.equal(["docker-socket", "gossip"]);
-      await service.scale(7);
-      await service.serving(7);
-      docker.delayMs = 1_000;
+    try {
+      await node().plugin.stop();
+      await node().plugin.start({ ...lab().settingsOf(node()), ...slowDockerSetting });
+      await until("the node has the plugin", settleMs, async () => (await kinds()).length === 0);
+      const { service, vip, clients } = await start();
+      await undisturbed(clients, vip, async () => {
+        docker.fallSilent();
+        await sleep(noticedMs);
+        expect(await kinds()).to.deep.equal(["docker-socket", "gossip"]);
+        await service.scale(7);
+        await service.serving(7);
+        docker.delayMs = 1_000;
+        docker.speak();
+        await until("Docker tells again", settleMs, async () => (await kinds()).length === 0);
+      });
+      await isRight(service, 7, vip, clients);
+      docker.delayMs = 0;
+      await service.scale(3);
+      await isRight(service, 3, vip, clients);
+      const said = node()
+        .plugin.logged(30)
+        .map(({ msg }) => msg);
+      expect(said).to.include("Docker does not tell what the swarm's nodes have: what was known stays");
+      expect(said).to.include("Docker tells again what the swarm's nodes have");
+      await lab().clear();
+    } finally {
       docker.speak();
-      await until("Docker tells again", settleMs, async () => (await kinds()).length === 0);
-    });
-    await isRight(service, 7, vip, clients);
-    docker.delayMs = 0;
-    await service.scale(3);
-    await isRight(service, 3, vip, clients);
-    const said = node()
-      .plugin.logged(30)
-      .map(({ msg }) => msg);
-    expect(said).to.include("Docker does not tell what the swarm's nodes have: what was known stays");
-    expect(said).to.include("Docker tells again what the swarm's nodes have");
-    await lab().clear();
-    await node().plugin.stop();
-    await node().plugin.start(lab().settingsOf(node()));
+      await node().plugin.stop();
+      await node().plugin.start(lab().settingsOf(node()));
+    }
   });
 });

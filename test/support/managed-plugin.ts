@@ -76,11 +76,11 @@ export class ManagedPlugin extends Plugin {
     });
   }
 
-  /** `docker plugin disable -f`, or SIGTERM where dockerd does not run. @returns 0: Docker does not tell */
+  /** `docker plugin disable -f`, if it is enabled, or SIGTERM where dockerd does not run. @returns 0: Docker does not tell */
   async stop(): Promise<number> {
     this.#isWanted = false;
-    if (this.#host.dockerd.isRunning) await this.#host.docker("plugin", "disable", "-f", pluginName);
-    else await this.#end("SIGTERM");
+    if (!this.#host.dockerd.isRunning) await this.#end("SIGTERM");
+    else if (await this.#isEnabled()) await this.#host.docker("plugin", "disable", "-f", pluginName);
     return 0;
   }
 
