@@ -168,6 +168,8 @@ export class VipLab implements AsyncDisposable {
   nowMs = 0;
   /** Whether the control plane has told all. */
   isTold = true;
+  /** Whether all hosts have had a virtual IP. */
+  #haveServed = false;
 
   static async start(count: number): Promise<VipLab> {
     await readFile("/dev/null"); // threads of Node's pool belong to the network namespace of who makes them first, and stay
@@ -230,8 +232,13 @@ export class VipLab implements AsyncDisposable {
   }
 
   async update(): Promise<void> {
-    for (const { services } of this.hosts) services.schedule(vipNetwork.id);
+    for (const { services } of this.hosts) {
+      services.schedule(vipNetwork.id);
+      // each opens a socket of libnftables then, and finds it as the only new one of its process (NftSocket): the plugin has one such thread
+      if (!this.#haveServed) await services.idle();
+    }
     for (const { services } of this.hosts) await services.idle();
+    this.#haveServed ||= this.gossip?.services.some(({ vip }) => vip !== null) ?? false;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
