@@ -21,7 +21,7 @@ const errnos: readonly (readonly [text: RegExp, errno: string])[] = [
   [/Invalid argument/, "EINVAL"],
 ];
 
-/** An nft context: a netlink socket, and the language. Not for use by two threads. */
+/** An nft context: a netlink socket, and the language. One thread of a process has all of them: NftSocket tells them apart by their order. */
 export class Nft {
   readonly #library: Libnftables;
   readonly #socket: NftSocket;
