@@ -19,7 +19,7 @@ const sameWithEachEngine =
 const sameWithEachPackaging =
   /^(cli-networks|conflicts|gateway-modes|install-docs|ipam-(compare|docs|subnets)|ipv6-only|isolation|lan-(compare|docs|duplicates|errors|modes|published)|nat|publish-errors)\./;
 
-/** The part of a version between those that are tested as a whole, and of the oldest with the packaging that it is not tested with as a whole. */
+/** Of a version between those that are tested as a whole; and of the oldest one with the managed plugin, besides what is about that. */
 const short = /^(network|ports|lan-macvlan|ipam|restart|plugin-registry)\./;
 
 /** The swarms of one of two engines that are alike. */

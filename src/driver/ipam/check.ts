@@ -2,6 +2,7 @@ import { explain } from "../../errors.ts";
 import type { DockerNetwork } from "../../plan/docker-network.ts";
 import type { SwarmRole } from "../../plan/docker-swarm.ts";
 import type { Log } from "../log.ts";
+import { addressSpaces } from "./default-pools.ts";
 import {
   type CheckedIpam,
   type Compared,
@@ -115,7 +116,7 @@ export class IpamCheck {
   /** A manager that has lost the others tells of its own networks alone: it has to have had a leader before and after. */
   async #look(): Promise<Picture> {
     const { docker, ipam } = this.#needs;
-    const isLeader = [...ipam.pools()].some(({ addressSpace }) => addressSpace === "tsnet-global");
+    const isLeader = [...ipam.pools()].some(({ addressSpace }) => addressSpace === addressSpaces.global);
     const role = isLeader ? await docker.swarmRole() : null;
     const networks = await docker.refresh();
     return { docker: networks, role: role !== null && (await docker.swarmRole()) === role ? role : null };

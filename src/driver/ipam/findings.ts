@@ -4,6 +4,7 @@ import type { SwarmRole } from "../../plan/docker-swarm.ts";
 import type { Endpoint, Network } from "../../plan/network.ts";
 import type { State } from "../state.ts";
 import { Turn } from "../turn.ts";
+import { addressSpaces } from "./default-pools.ts";
 import { canonical, isLeftPool, isOfThisHost, isOrphanPool, isOthers, networkOf } from "./unused-pools.ts";
 import type { IpamView, LeaseView, PoolView } from "./views.ts";
 
@@ -99,7 +100,7 @@ function* all(compared: Compared): Generator<Suspicion | undefined> {
   for (const pool of pools) {
     yield nearlyFull(pool);
     const network = networkOf(pool, compared.state);
-    if (pool.addressSpace === "tsnet-global") yield* stale(pool, compared);
+    if (pool.addressSpace === addressSpaces.global) yield* stale(pool, compared);
     else if (network === undefined) yield unattached(pool, compared);
     else yield* orphanLeases(pool, network, compared);
   }
@@ -124,7 +125,7 @@ function nearlyFull(pool: PoolView): Suspicion | undefined {
 
 /** Docker says it of a container, and of a task only in the log of the swarm's leader. */
 const fullFor = ({ addressSpace }: PoolView): string =>
-  addressSpace === "tsnet-global"
+  addressSpace === addressSpaces.global
     ? 'further tasks and services wait, which docker service ps shows as "New" without a reason; remove some'
     : "there is none for another container; remove some";
 

@@ -1,6 +1,7 @@
 /** What is full goes on in the next pool of the network: no other IPAM driver than Docker's own can leave that to Docker (fact 17). */
 import { TsnetError } from "../../errors.ts";
 import { containsIp, type Ip } from "../../net/cidr.ts";
+import { addressSpaces } from "./default-pools.ts";
 import { holderOf, largestHolders } from "./holders.ts";
 import type { Pool } from "./pool.ts";
 
@@ -56,7 +57,7 @@ function pickNamed({ id, subnet }: Pool, ip: Ip, nowMs: number): bigint {
 function exhausted(pools: readonly [Pool, ...Pool[]]): TsnetError {
   const words = `no available IPv${pools[0].subnet.cidr.family} addresses on this network's address pools`;
   const sizes = pools.map(({ id, size }) => `${id} (size ${size})`).join(", ");
-  const isSwarms = pools[0].subnet.addressSpace === "tsnet-global";
+  const isSwarms = pools[0].subnet.addressSpace === addressSpaces.global;
   const others = isSwarms ? "tasks and services of the swarm" : "containers without a name";
   const holders = largestHolders(
     pools.map(({ holders }) => holders),

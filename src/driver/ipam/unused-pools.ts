@@ -2,6 +2,7 @@
 import { parseHostAddress } from "../../net/cidr.ts";
 import type { DockerNetwork } from "../../plan/docker-network.ts";
 import type { Network } from "../../plan/network.ts";
+import { addressSpaces } from "./default-pools.ts";
 import type { Compared } from "./findings.ts";
 import type { PoolView } from "./views.ts";
 
@@ -10,7 +11,7 @@ import type { PoolView } from "./views.ts";
  * that there is (engine-contract.md, section 3.3). Only a manager knows all networks of the swarm; but who is none leads none.
  */
 export function isLeftPool(pool: PoolView, { docker, role }: Pick<Compared, "docker" | "role">): boolean {
-  if (pool.addressSpace !== "tsnet-global" || pool.lastRequest === null || docker === null || role === null)
+  if (pool.addressSpace !== addressSpaces.global || pool.lastRequest === null || docker === null || role === null)
     return false;
   const mayHave = ({ id, ipamDriver, subnets }: DockerNetwork): boolean =>
     (role === "manager" || isOfThisHost(id)) &&
