@@ -1,38 +1,21 @@
 /** The command tsnet ipam on two real Docker hosts that share a pool in etcd. */
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { expectNothingLeft, removeAll, useHost } from "../support/docker-suite.ts";
 import { Host } from "../support/host.ts";
+import { startEtcd } from "../support/host-etcd.ts";
 import { until } from "../support/poll.ts";
 
 const program = fileURLToPath(new URL("../../src/cli/tsnet", import.meta.url));
-const etcd = "/usr/bin/etcd";
-const etcdPort = 2379;
-
-/** The root of a newer Docker has no etcd. */
-const withEtcd = existsSync(etcd) ? describe : describe.skip;
-
-withEtcd("the command tsnet ipam on Docker hosts that share a pool", () => {
+describe("the command tsnet ipam on Docker hosts that share a pool", () => {
   let beta: Host;
   // before the first host, whose network it is in; etcd ends with that
   after(() => beta?.[Symbol.asyncDispose]());
   const alpha = useHost();
 
   before("etcd, and a second host", async () => {
-    const { namespace, ipv4, directory } = alpha();
-    const url = `http://${ipv4}:${etcdPort}`;
-    const urls = [
-      "--listen-client-urls",
-      url,
-      "--advertise-client-urls",
-      url,
-      "--listen-peer-urls",
-      "http://127.0.0.1:0",
-    ];
-    await namespace.start([etcd, "--data-dir", "/run/etcd", ...urls], `${directory}/etcd.log`, process.env);
-    await until("etcd answers", 20_000, async () => (await alpha().sh(`curl -s ${url}/health`)).includes("true"));
+    const url = await startEtcd(alpha());
     beta = await Host.start([], { outside: alpha().outside, number: 2 });
     for (const [host, id] of [[alpha(), "alpha"] as const, [beta, "beta"] as const]) {
       await host.plugin.stop();

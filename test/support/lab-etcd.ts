@@ -1,18 +1,10 @@
 /** etcd with a member on each host, in the host's own namespaces: what happens to the host happens to its member. */
 import { randomBytes } from "node:crypto";
-import { attempt } from "./commands.ts";
 import type { Host } from "./host.ts";
+import { etcdAnswers, etcdUrl, launchEtcd, requestEtcd } from "./host-etcd.ts";
 import type { Daemon } from "./namespace.ts";
-import { until } from "./poll.ts";
 import { readProcess } from "./processes.ts";
 
-/** An election takes 1 s, and may have to be repeated; the rest is a slow machine. */
-const healthDeadlineMs = 30_000;
-
-/** A member that cannot answer does not hold up a test. */
-const answerSeconds = 3;
-
-const clientPort = 2379;
 const peerPort = 2380;
 
 export class EtcdCluster {
@@ -34,14 +26,14 @@ export class EtcdCluster {
 
   /** "http://192.168.77.1:2379,…": what TSNET_ETCD_ENDPOINTS is set to. */
   get endpoints(): string {
-    return this.#hosts.map(clientUrl).join(",");
+    return this.#hosts.map(etcdUrl).join(",");
   }
 
   /** Starts a host's member with the data that it had; after a reboot of the host, too. Resolves when it agrees with the others. */
   async restart(host: Host): Promise<void> {
     await this.kill(host);
     await this.#launch(host);
-    await this.#answers(host);
+    await etcdAnswers(host);
   }
 
   /** Kills the member of one host, and waits until the others agree again. */
@@ -52,7 +44,7 @@ export class EtcdCluster {
 
   /** Waits until the members of the other hosts agree: if the one that they miss was the leader, they have to elect another. */
   async agreesWithout(host: Host): Promise<void> {
-    await Promise.all(this.#hosts.filter((other) => other !== host).map((other) => this.#answers(other)));
+    await Promise.all(this.#hosts.filter((other) => other !== host).map((other) => etcdAnswers(other)));
   }
 
   /** SIGKILL. One that has ended is killed already. */
@@ -78,7 +70,7 @@ export class EtcdCluster {
 
   /** Waits until each member answers a read that the others agree with. */
   async isWhole(): Promise<void> {
-    await Promise.all(this.#hosts.map((host) => this.#answers(host)));
+    await Promise.all(this.#hosts.map((host) => etcdAnswers(host)));
   }
 
   /** The keys that begin so, as the member of the first host knows them: "/tsnet/place/8388700/10.5.0.2". */
@@ -87,48 +79,23 @@ export class EtcdCluster {
     if (first === undefined) return [];
     const end = `${prefix.slice(0, -1)}${String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1)}`;
     const body = JSON.stringify({ key: btoa(prefix), range_end: btoa(end), keys_only: true });
-    const answer: { kvs?: { key: string }[] } = JSON.parse(await request(first, "POST", "/v3/kv/range", body));
+    const answer: { kvs?: { key: string }[] } = JSON.parse(await requestEtcd(first, "POST", "/v3/kv/range", body));
     return (answer.kvs ?? []).map(({ key }) => atob(key));
   }
 
   async #launch(host: Host): Promise<void> {
-    const daemon = await host.namespace.start(this.#command(host), `${host.directory}/etcd.log`, {
-      ...process.env,
-      ...(process.arch === "arm64" ? { ETCD_UNSUPPORTED_ARCH: "arm64" } : {}),
-    });
-    this.#members.set(host, daemon);
+    this.#members.set(host, await launchEtcd(host, this.#arguments(host)));
   }
 
-  #command(host: Host): string[] {
+  #arguments(host: Host): string[] {
     return [
-      ...["etcd", `--name=${nameOf(host)}`, `--data-dir=${host.directory}/etcd`, "--log-level=warn"],
-      ...["--listen-client-urls=http://0.0.0.0:2379", `--advertise-client-urls=${clientUrl(host)}`],
+      `--name=${nameOf(host)}`,
       ...[`--listen-peer-urls=${peerUrl(host)}`, `--initial-advertise-peer-urls=${peerUrl(host)}`],
       `--initial-cluster=${this.#hosts.map((one) => `${nameOf(one)}=${peerUrl(one)}`).join(",")}`,
       `--initial-cluster-token=${this.#token}`,
     ];
   }
-
-  async #answers(host: Host): Promise<void> {
-    await until(`etcd answers on host ${host.number}`, healthDeadlineMs, async () => {
-      const answer = await request(host, "GET", "/health");
-      return JSON.parse(answer).health === "true";
-    });
-  }
 }
 
 const nameOf = ({ number }: Host): string => `host${number}`;
-const clientUrl = ({ ipv4 }: Host): string => `http://${ipv4}:${clientPort}`;
 const peerUrl = ({ ipv4 }: Host): string => `http://${ipv4}:${peerPort}`;
-
-const requestScript = `exec 3<>/dev/tcp/127.0.0.1/${clientPort} && cat >&3 && cat <&3`;
-
-/** @returns the body of the answer. @throws Error if there is none */
-async function request(host: Host, method: string, path: string, body = ""): Promise<string> {
-  const input = [`${method} ${path} HTTP/1.0`, `Content-Length: ${body.length}`, "", body].join("\r\n");
-  const command = host.enter(["timeout", `${answerSeconds}`, "bash", "-c", requestScript]);
-  const { stdout } = await attempt(command, { input });
-  const begin = stdout.indexOf("\r\n\r\n");
-  if (begin === -1) throw new Error(`etcd on host ${host.number} does not answer ${path}`);
-  return stdout.slice(begin + 4);
-}
