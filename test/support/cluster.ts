@@ -75,12 +75,11 @@ export function openCluster({ world, kernel, state, locks, log, faults, clock }:
   const planeFacts = () => ({ somewhere: plane.somewhere, knowsPlaces: plane.knowsPlaces });
   const isFree = (vni: number) => kernel.isVniFree({ vni, port: 4789, local });
   const tasks: GossipFeedNeeds = {
-    ...{ gossip, makesMacs: true, log },
+    ...{ gossip, nodes: new FakeNodes(), makesMacs: true, log },
     own: () => ownOverlays(state),
     isOwn: (endpoint) => state.endpoint(endpoint) !== undefined,
   };
-  const swarmPlane = () =>
-    new SwarmPlane({ ...tasks, nodes: new FakeNodes(), isFree, ownAddresses: async () => [local] });
+  const swarmPlane = () => new SwarmPlane({ ...tasks, isFree, ownAddresses: async () => [local] });
   const createPlane = (): ControlPlane => {
     if (etcd === null) return peers.length === 0 ? swarmPlane() : new StaticPlane({ ...tasks, peers, isFree });
     return new EtcdPlane({

@@ -25,7 +25,7 @@ export const serveScript = `#!/bin/sh
 trap 'kill $(jobs -p); exit 0' TERM
 for family in 4 6; do
   v6only=; [ $family = 6 ] && v6only=,ipv6only=1
-  socat TCP$family-LISTEN:7,reuseaddr,fork$v6only PIPE &
+  socat TCP$family-LISTEN:7,reuseaddr,fork,backlog=128$v6only PIPE &
   socat TCP$family-LISTEN:\${1:-80},reuseaddr,fork,backlog=128$v6only SYSTEM:'read _; echo $SOCAT_PEERADDR' &
   socat UDP$family-RECVFROM:\${1:-80},fork$v6only SYSTEM:'read _; echo $SOCAT_PEERADDR' &
 done

@@ -8,8 +8,8 @@ import type { Service } from "./swarm-lab-service.ts";
 export const updateMs = 120_000;
 const settleMs = 10_000;
 
-/** The task is healthy when its echo port takes connections. */
-const healthCheck = [
+/** A task is healthy when its echo port takes connections: without that, a task gets some before it listens. */
+export const healthCheck: readonly string[] = [
   ...["--health-cmd", "socat -u OPEN:/dev/null TCP4:127.0.0.1:7", "--health-interval", "500ms"],
   ...["--health-timeout", "5s", "--health-retries", "10"],
 ];

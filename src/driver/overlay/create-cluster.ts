@@ -84,13 +84,13 @@ export function createCluster(needs: ClusterNeeds) {
       ...{ isFree, hasTwin, now: () => Date.now() },
     });
   const tasks: GossipFeedNeeds = {
-    ...{ gossip, makesMacs, log },
+    ...{ gossip, nodes, makesMacs, log },
     own: () => ownOverlays(state),
     isOwn: (endpoint) => state.endpoint(endpoint) !== undefined,
   };
   const swarmPlane = () =>
     new SwarmPlane({
-      ...{ ...tasks, nodes, isFree },
+      ...{ ...tasks, isFree },
       ownAddresses: async () =>
         (await kernel.observeAddresses()).map(({ address }) => parseHostAddress(address).ip.text),
     });

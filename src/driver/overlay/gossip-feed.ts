@@ -4,7 +4,8 @@ import type { Endpoint, OverlayNetwork } from "../../plan/network.ts";
 import type { RemoteEndpoint } from "../../plan/overlay-places.ts";
 import { Locks } from "../locks.ts";
 import type { RemoteListener } from "./control-plane.ts";
-import { type AddressTasks, tasksByMac } from "./gossip-tasks.ts";
+import { type AddressTasks, tasksByMac, tasksOf } from "./gossip-tasks.ts";
+import { LostNodes } from "./lost-nodes.ts";
 import type { GossipFeedNeeds } from "./swarm-needs.ts";
 
 /** The hosts that have a network, where the gossip says that as well. */
@@ -35,7 +36,9 @@ export class GossipFeed {
   readonly #complete = new Set<string>();
   /** Endpoints that this host has no more, of which the gossip may not have heard; with their networks. */
   readonly #left = new Map<string, string>();
-  readonly #tasks = new WeakMap<GossipNetwork, Map<string, AddressTasks>>();
+  /** By network ID, and MAC address. */
+  readonly #tasks = new Map<string, ReadonlyMap<string, AddressTasks>>();
+  readonly #lost: LostNodes;
   #listener: RemoteListener | undefined;
   #hosts: HeardHosts | undefined;
   #wasComplete = false;
@@ -43,6 +46,8 @@ export class GossipFeed {
 
   constructor(needs: GossipFeedNeeds) {
     this.#needs = needs;
+    const { nodes, now = () => performance.now() } = needs;
+    this.#lost = new LostNodes({ isGone: (address) => nodes.isGone(address), now, onOver: () => this.hearAgain() });
   }
 
   /** ControlPlane.isComplete, of the networks of the swarm. */
@@ -58,6 +63,12 @@ export class GossipFeed {
   /** This host has an endpoint no more. */
   release({ id }: Pick<OverlayNetwork, "id">, endpoint: Pick<Endpoint, "id">): void {
     if (this.#needs.gossip?.network(id)) this.#left.set(endpoint.id, id);
+  }
+
+  /** The nodes that have a network, and those that may; undefined before anything was heard of it. */
+  peersOf(id: string): readonly string[] | undefined {
+    const peers = this.#needs.gossip?.network(id)?.peers;
+    return peers && [...peers, ...this.#lost.peers(id)];
   }
 
   *remotes(vni: number): Generator<RemoteEndpoint> {
@@ -90,19 +101,23 @@ export class GossipFeed {
 
   close(): void {
     this.#listener = undefined;
+    this.#lost.close();
   }
 
   /** Something else is known of a network, or nothing more, or of this node. */
   #hear(id: string): void {
-    const { gossip, log } = this.#needs;
     if (id === "") {
       this.hearAgain();
       return;
     }
-    if (gossip?.network(id) === undefined) {
+    const { gossip, makesMacs, log } = this.#needs;
+    const network = gossip?.network(id);
+    this.#lost.hear(id, network);
+    if (network === undefined) {
       this.#forget(id);
       return;
     }
+    if (makesMacs) this.#tasks.set(id, tasksByMac(id, [...tasksOf(network), ...this.#lost.tasks(id)]));
     this.#turns
       .exclusive(id, () => this.#tell(id))
       .catch((error: unknown) => {
@@ -115,6 +130,7 @@ export class GossipFeed {
 
   #forget(id: string): void {
     this.#told.delete(id);
+    this.#tasks.delete(id);
     this.#complete.delete(id);
     for (const [endpoint, network] of this.#left) if (network === id) this.#left.delete(endpoint);
   }
@@ -152,7 +168,8 @@ export class GossipFeed {
 
   /** Of an endpoint that is gone from the gossip as well nobody will hear again. */
   #forgetLeft(id: string, { services }: GossipNetwork): void {
-    const known = new Set(services.flatMap(({ tasks }) => tasks.map(({ endpoint }) => endpoint)));
+    const tasks = [...services.flatMap(({ tasks }) => tasks), ...this.#lost.tasks(id)];
+    const known = new Set(tasks.map(({ endpoint }) => endpoint));
     for (const [endpoint, network] of this.#left) {
       if (network === id && !known.has(endpoint)) this.#left.delete(endpoint);
     }
@@ -180,14 +197,7 @@ export class GossipFeed {
     return found && isElsewhere ? { mac, ips: [found.ip], vtep: null } : undefined;
   }
 
-  #tasksOf(id: string): ReadonlyMap<string, AddressTasks> {
-    const { gossip, makesMacs } = this.#needs;
-    const network = gossip?.network(id);
-    if (network === undefined || !makesMacs) return new Map();
-    const tasks = this.#tasks.get(network) ?? tasksByMac(id, network);
-    this.#tasks.set(network, tasks);
-    return tasks;
-  }
+  #tasksOf = (id: string): ReadonlyMap<string, AddressTasks> => this.#tasks.get(id) ?? new Map();
 
   #idsOf(vni: number): string[] {
     return [...this.#needs.own()].flatMap(({ network }) => (network.vni === vni ? network.id : []));

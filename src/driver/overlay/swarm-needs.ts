@@ -39,6 +39,7 @@ export interface SwarmDraining {
 export interface GossipFeedNeeds {
   /** undefined where Docker is not to be asked. */
   readonly gossip: SwarmGossip | undefined;
+  readonly nodes: SwarmNodes;
   /** The overlay networks that this host has, with their endpoints here. */
   readonly own: () => Iterable<OwnOverlay>;
   /** Whether this host has an endpoint, or is about to remove it. */
@@ -46,14 +47,13 @@ export interface GossipFeedNeeds {
   /** Whether tsnet makes MAC addresses (DESIGN.md, D11), on all nodes, or leaves it to Docker. */
   readonly makesMacs: boolean;
   readonly log: Log;
+  /** By performance.now(), which it is if it is left out. */
+  readonly now?: () => number;
 }
 
 export interface SwarmPlaneNeeds extends GossipFeedNeeds {
-  readonly nodes: SwarmNodes;
   /** Without prefix length. */
   readonly ownAddresses: () => Promise<Iterable<string>>;
   /** Whether no VXLAN link of this host, wherever it is, has a VNI. */
   readonly isFree: (vni: number) => Promise<boolean>;
-  /** By performance.now(), which it is if it is left out. */
-  readonly now?: () => number;
 }

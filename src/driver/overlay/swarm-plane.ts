@@ -5,7 +5,6 @@ import type { RemoteEndpoint } from "../../plan/overlay-places.ts";
 import type { ControlPlane, RemoteListener } from "./control-plane.ts";
 import { GossipFeed } from "./gossip-feed.ts";
 import { joinByFlooding } from "./join-by-flooding.ts";
-import { MissedPeers } from "./missed-peers.ts";
 import type { SwarmPlaneNeeds } from "./swarm-needs.ts";
 
 const remedy = "set TSNET_ETCD_ENDPOINTS, or TSNET_PEERS to their addresses";
@@ -27,18 +26,12 @@ export class SwarmPlane implements ControlPlane {
   readonly knowsPlaces = false;
   readonly #needs: SwarmPlaneNeeds;
   readonly #feed: GossipFeed;
-  readonly #missed: MissedPeers;
   #ownAddresses: ReadonlySet<string> = new Set();
   #listener: RemoteListener | undefined;
 
   constructor(needs: SwarmPlaneNeeds) {
     this.#needs = needs;
     this.#feed = new GossipFeed(needs);
-    this.#missed = new MissedPeers({
-      isGone: (address) => needs.nodes.isGone(address),
-      now: needs.now ?? (() => performance.now()),
-      onOver: () => this.#lookAgain(),
-    });
   }
 
   missingFor(network: Pick<OverlayNetwork, "id">): string | undefined {
@@ -113,13 +106,12 @@ export class SwarmPlane implements ControlPlane {
   async close(): Promise<void> {
     this.#listener = undefined;
     this.#feed.close();
-    this.#missed.close();
   }
 
   /** Other hosts may have a network than was told, while the gossip has not changed. */
   #lookAgain(): void {
-    this.#listener?.onHosts(null);
     this.#feed.hearAgain();
+    this.#listener?.onHosts(null);
   }
 
   /** What cannot be asked for is as it was. */
@@ -133,9 +125,7 @@ export class SwarmPlane implements ControlPlane {
   #hostsOf(id: string): string[] {
     const { gossip, nodes } = this.#needs;
     const self = [gossip?.nodeAddress(), nodes.self()];
-    const told = gossip?.network(id)?.peers;
-    if (told === undefined) this.#missed.forget(id);
-    const peers = told === undefined ? nodes.addresses() : this.#missed.with(id, told);
+    const peers = this.#feed.peersOf(id) ?? nodes.addresses();
     return peers.filter((peer) => !self.includes(peer) && !this.#ownAddresses.has(peer));
   }
 }

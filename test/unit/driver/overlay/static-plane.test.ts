@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { RemoteChange } from "../../../../src/driver/overlay/control-plane.ts";
 import { StaticPlane } from "../../../../src/driver/overlay/static-plane.ts";
 import { TestLog } from "../../../support/driver.ts";
-import { FakeGossip, gossipOf, swarmIdOf } from "../../../support/fake-gossip.ts";
+import { FakeGossip, FakeNodes, gossipOf, swarmIdOf } from "../../../support/fake-gossip.ts";
 import { overlayEndpoint, overlayNetwork } from "../../../support/plane-host.ts";
 import { idOf } from "../../../support/values.ts";
 
@@ -26,6 +26,7 @@ function open({ makesMacs = true, withoutDocker = false } = {}) {
   ];
   const plane = new StaticPlane({
     ...{ peers, gossip: withoutDocker ? undefined : gossip, makesMacs, log: new TestLog(), own: () => own },
+    nodes: new FakeNodes(),
     isOwn: (endpoint) => own.some(({ endpoints }) => endpoints.some((one) => one.id === endpoint)),
     isFree: async () => true,
   });

@@ -76,6 +76,13 @@ class Fixture {
     await new Promise(setImmediate);
   }
 
+  /** Time goes by, and something makes it look. */
+  async later(ms: number): Promise<void> {
+    this.nowMs += ms;
+    this.nodes.tell();
+    await new Promise(setImmediate);
+  }
+
   remotes = (): string[] => [...this.plane.remotes(vni)].map(({ ips }) => ips.join()).toSorted();
 
   /** What was told since it was asked for last: "+10.5.0.9", "-10.5.0.9". */
@@ -100,9 +107,11 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
     expect(one.plane.hostsOf(vni + 1)).to.deep.equal([]);
     expect(one.hosts).to.deep.equal([vni, null]);
     await one.hear([self, third]);
+    await one.later(3_000);
     expect(one.plane.hostsOf(vni)).to.deep.equal([third]);
+    one.hosts.length = 0;
     await one.hear([self, third], { "10.5.0.9": "x" });
-    expect(one.hosts).to.deep.equal([vni, null, vni]);
+    expect(one.hosts).to.deep.equal([]);
     // Docker says which node this is only now
     one.gossip.address = third;
     one.gossip.tellOfNode();
@@ -111,23 +120,24 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
     expect(one.plane.hostsOf(vni)).to.deep.equal([self]);
   });
 
-  it("goes on for a minute to nodes that Docker has lost sight of, and not to those that have the network no more", async () => {
+  it("goes on for a minute to nodes that Docker has lost sight of, and for 3 s until it has said so", async () => {
     const one = open();
     await one.hear([self, second, third]);
     one.nodes.gone.add(second);
     await one.hear([self]);
-    expect(one.plane.hostsOf(vni)).to.deep.equal([second]);
-    // said only after the list was without it
-    one.nodes.gone.add(third);
-    one.nodes.tell();
-    expect(one.hosts.at(-1)).to.equal(null);
     expect(one.plane.hostsOf(vni)).to.deep.equal([second, third]);
-    one.nowMs += 59_999;
+    await one.later(2_999);
     expect(one.plane.hostsOf(vni)).to.deep.equal([second, third]);
-    one.nowMs += 1;
-    expect(one.plane.hostsOf(vni)).to.deep.equal([]);
-    await one.hear([self, second]);
+    await one.later(1);
     expect(one.plane.hostsOf(vni)).to.deep.equal([second]);
+    await one.hear([self, third]);
+    expect(one.plane.hostsOf(vni)).to.deep.equal([third, second]);
+    await one.later(56_999);
+    expect(one.plane.hostsOf(vni)).to.deep.equal([third, second]);
+    await one.later(1);
+    expect(one.plane.hostsOf(vni)).to.deep.equal([third]);
+    await one.hear([self, second, third]);
+    expect(one.plane.hostsOf(vni)).to.deep.equal([second, third]);
     await one.hear([self]);
     one.gossip.follow([]);
     one.nodes.others = [third];
@@ -138,13 +148,11 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
 
   it("tells of a node that comes back to a network later than it is heard of", async () => {
     const one = open();
-    const next = () => new Promise(setImmediate);
     await one.hear([self, second]);
     one.nodes.gone.add(second);
     await one.hear([self]);
     one.nodes.gone.delete(second);
-    one.nodes.tell();
-    await next();
+    await one.later(3_000);
     expect(one.plane.hostsOf(vni)).to.deep.equal([]);
     one.hosts.length = 0;
     await one.hear([self, second]);
@@ -152,24 +160,74 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
     expect(one.plane.hostsOf(vni)).to.deep.equal([second]);
   });
 
-  it("says when a minute is over", async () => {
+  it("keeps the tasks that went with a node that Docker has lost sight of, as long as it sends to the node", async () => {
+    const one = open();
+    await one.hear([self, second], { "10.5.0.9": "r1", "10.5.0.10": "r2", "10.5.0.11": "r3", "10.5.0.2": "e1" });
+    await one.hear([self, second], { "10.5.0.9": "r1", "10.5.0.10": "r2", "10.5.0.2": "e1" });
+    expect(one.remotes(), "one that ends while all nodes are there").to.deep.equal(["10.5.0.10", "10.5.0.9"]);
+    await one.hear([self], { "10.5.0.10": "r2", "10.5.0.2": "e1" });
+    one.nodes.gone.add(second);
+    expect(one.told).to.not.deep.equal([]);
+    await one.later(1_000);
+    await one.hear([self], { "10.5.0.2": "e1" });
+    await one.later(58_999);
+    expect([one.remotes(), one.told]).to.deep.equal([["10.5.0.10", "10.5.0.9"], []]);
+    await one.later(1);
+    expect([one.remotes(), one.told.toSorted()]).to.deep.equal([
+      [],
+      [`-${macOf("10.5.0.10")}`, `-${macOf("10.5.0.9")}`].toSorted(),
+    ]);
+  });
+
+  it("forgets such a task with its node's return, and when somebody else has its address", async () => {
+    const one = open();
+    const all = { "10.5.0.9": "r1", "10.5.0.10": "r2", "10.5.0.11": "r3", "10.5.0.12": "r4" };
+    await one.hear([self, second], all);
+    const plain = { name: "", vip: null, tasks: [{ name: "c", endpoint: "r9", ip: "10.5.0.9" }] };
+    const service = { name: "db", vip: "10.5.0.10", tasks: [{ name: "db.1", endpoint: "r8", ip: "10.5.0.11" }] };
+    await one.hearAll({ peers: [self], services: [plain, service] });
+    expect(one.remotes()).to.deep.equal(["10.5.0.11", "10.5.0.12"]);
+    expect(one.plane.remote(vni, macOf("10.5.0.12"))).to.deep.equal(remote("10.5.0.12"));
+    await one.hearAll({ peers: [self, second], services: [plain, service] });
+    expect(one.remotes()).to.deep.equal(["10.5.0.11"]);
+  });
+
+  it("takes none of this host's tasks, which has ended meanwhile, for one of a lost node's", async () => {
+    const one = open();
+    await one.hear([self, second], { "10.5.0.9": "r1", "10.5.0.2": "e1" });
+    const [endpoint] = one.own.get(id)?.endpoints.splice(0) ?? [];
+    await one.plane.release(one.network, endpoint ?? expect.fail());
+    await one.hear([self], {});
+    expect(one.remotes()).to.deep.equal(["10.5.0.9"]);
+  });
+
+  it("says when its time is over", async () => {
     mock.timers.enable({ apis: ["setTimeout"] });
     try {
       const one = open();
-      await one.hear([self, second]);
+      const tick = async (ms: number): Promise<void> => {
+        one.nowMs += ms;
+        mock.timers.tick(ms);
+        await new Promise(setImmediate);
+      };
+      await one.hear([self, second, third]);
       one.nodes.gone.add(second);
       await one.hear([self]);
-      const before = one.hosts.length;
-      mock.timers.tick(59_999);
-      expect(one.hosts.length).to.equal(before);
-      mock.timers.tick(1);
-      expect(one.hosts.slice(before)).to.deep.equal([null]);
+      one.hosts.length = 0;
+      await tick(2_999);
+      expect(one.hosts).to.deep.equal([]);
+      await tick(1);
+      expect([one.hosts.splice(0), one.plane.hostsOf(vni)]).to.deep.equal([[vni], [second]]);
+      await tick(56_999);
+      expect(one.hosts).to.deep.equal([]);
+      await tick(1);
+      expect([one.hosts.splice(0), one.plane.hostsOf(vni)]).to.deep.equal([[vni], []]);
       await one.hear([self, second]);
       await one.hear([self]);
-      const atEnd = one.hosts.length;
+      one.hosts.length = 0;
       await one.plane.close();
-      mock.timers.tick(60_000);
-      expect(one.hosts.length).to.equal(atEnd);
+      await tick(60_000);
+      expect(one.hosts).to.deep.equal([]);
     } finally {
       mock.timers.reset();
     }
