@@ -37,7 +37,7 @@ describe("a node of a swarm", () => {
   async function start(): Promise<{ service: Service; vip: string; clients: [Container, Container] }> {
     await lab().network("mesh");
     const words = ["--replicas", "6", "--replicas-max-per-node", "3"];
-    const service = await lab().service("web", "--network", "mesh", ...words, ...healthCheck);
+    const service = await lab().service("web", "--network", "mesh", ...words, ...healthCheck("2s"));
     await service.serving(6);
     const vip = await service.vip("mesh");
     const clients = [
@@ -127,7 +127,7 @@ describe("a node of a swarm", () => {
   it("whose Docker is stopped keeps the connections that others have to its tasks by virtual IPs", async () => {
     await lab().network("mesh");
     const there = ["--replicas", "2", "--constraint", `node.id==${(await lab().node(node())).ID}`];
-    const service = await lab().service("web", "--network", "mesh", ...there, ...healthCheck);
+    const service = await lab().service("web", "--network", "mesh", ...there, ...healthCheck("2s"));
     await service.serving(2);
     const vip = await service.vip("mesh");
     const client = await Container.run(lab().host(1), { network: "mesh" });

@@ -6,7 +6,7 @@ import { addressesOf } from "../support/swarm-lab-names.ts";
 import { Asker, askOften, failures, Identities, identityPort, shares } from "../support/swarm-lab-requests.ts";
 import type { Service } from "../support/swarm-lab-service.ts";
 import { useSwarm } from "../support/swarm-lab-suite.ts";
-import { answersDuringUpdate, replacedInTurn, updateMs } from "../support/swarm-lab-update.ts";
+import { answersDuringUpdate, healthCheck, replacedInTurn, updateMs } from "../support/swarm-lab-update.ts";
 
 const scaleMs = 120_000;
 const settleMs = 10_000;
@@ -60,7 +60,7 @@ describe("the clients of a service", () => {
   }).timeout(3 * scaleMs);
 
   it("lose no request while a node is drained, to which tasks come again afterwards", async () => {
-    const { service, vip, from } = await start("--replicas", "6");
+    const { service, vip, from } = await start("--replicas", "6", ...healthCheck("1s"));
     await service.serving(6);
     await using asker = await Asker.steady(from, vip, perSecond);
     await until("it answers", settleMs, () => asker.answers.some(({ said }) => said !== undefined));

@@ -21,8 +21,13 @@ interface Heard {
   readonly gossip: GossipNetwork;
   /** Since when they are missing, by address. */
   readonly missing: ReadonlyMap<string, number>;
-  /** Those that went with them, by endpoint. */
-  readonly tasks: readonly GossipTask[];
+  /** Tasks that are not listed any more: all since nodes are missing, and from the moment before. */
+  readonly gone: readonly GoneTask[];
+}
+
+interface GoneTask {
+  readonly task: GossipTask;
+  readonly sinceMs: number;
 }
 
 /**
@@ -46,9 +51,9 @@ export class LostNodes {
       this.#heard.delete(id);
       return;
     }
-    const before = this.#heard.get(id) ?? { gossip, missing: new Map(), tasks: [] };
+    const before = this.#heard.get(id) ?? { gossip, missing: new Map(), gone: [] };
     const missing = this.#missing(gossip, before);
-    this.#heard.set(id, { gossip, missing, tasks: missing.size === 0 ? [] : lostTasks(gossip, before) });
+    this.#heard.set(id, { gossip, missing, gone: this.#gone(gossip, before) });
     this.#wait();
   }
 
@@ -59,7 +64,8 @@ export class LostNodes {
 
   /** Tasks that are not listed any more, and may run on. */
   tasks(id: string): readonly GossipTask[] {
-    return this.#heard.get(id)?.tasks ?? [];
+    const { missing, gone = [] } = this.#heard.get(id) ?? {};
+    return missing?.size ? gone.map(({ task }) => task) : [];
   }
 
   close(): void {
@@ -72,6 +78,16 @@ export class LostNodes {
     return new Map(had.filter(([address, sinceMs]) => !peers.includes(address) && now < this.#endMs(address, sinceMs)));
   }
 
+  /** Docker reads a network's nodes before its tasks: of a node that is lost just then, the tasks are gone in the answer before. */
+  #gone({ services }: GossipNetwork, before: Heard): GoneTask[] {
+    const now = this.#needs.now();
+    const taken = new Set(services.flatMap(({ vip, tasks }) => [vip, ...tasks.map(({ ip }) => ip)]));
+    const isRecent = ({ sinceMs }: GoneTask): boolean => before.missing.size > 0 || now - sinceMs < doubtMs;
+    const listed = tasksOf(before.gossip).map((task) => ({ task, sinceMs: now }));
+    // an address may be somebody else's by now
+    return [...before.gone.filter(isRecent), ...listed].filter(({ task }) => !taken.has(task.ip));
+  }
+
   #endMs = (address: string, sinceMs: number): number => sinceMs + (this.#needs.isGone(address) ? graceMs : doubtMs);
 
   /** Until the first of them is missed no more. */
@@ -82,11 +98,4 @@ export class LostNodes {
     const atMs = Math.min(...missing.map(([address, sinceMs]) => this.#endMs(address, sinceMs)));
     this.#timer = setTimeout(this.#needs.onOver, Math.max(0, atMs - this.#needs.now())).unref();
   }
-}
-
-/** Those that are not listed any more; but an address that is somebody else's by now. */
-function lostTasks({ services }: GossipNetwork, before: Heard): GossipTask[] {
-  const taken = new Set(services.flatMap(({ vip, tasks }) => [vip, ...tasks.map(({ ip }) => ip)]));
-  const lost = new Map([...before.tasks, ...tasksOf(before.gossip)].map((task) => [task.endpoint, task]));
-  return [...lost.values()].filter(({ ip }) => !taken.has(ip));
 }

@@ -165,6 +165,7 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
     await one.hear([self, second], { "10.5.0.9": "r1", "10.5.0.10": "r2", "10.5.0.11": "r3", "10.5.0.2": "e1" });
     await one.hear([self, second], { "10.5.0.9": "r1", "10.5.0.10": "r2", "10.5.0.2": "e1" });
     expect(one.remotes(), "one that ends while all nodes are there").to.deep.equal(["10.5.0.10", "10.5.0.9"]);
+    await one.later(3_000);
     await one.hear([self], { "10.5.0.10": "r2", "10.5.0.2": "e1" });
     one.nodes.gone.add(second);
     expect(one.told).to.not.deep.equal([]);
@@ -177,6 +178,18 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
       [],
       [`-${macOf("10.5.0.10")}`, `-${macOf("10.5.0.9")}`].toSorted(),
     ]);
+  });
+
+  it("keeps them also if they were gone a moment before their node, and no others", async () => {
+    const one = open();
+    await one.hear([self, second], { "10.5.0.9": "r1", "10.5.0.10": "r2" });
+    await one.hear([self, second], { "10.5.0.10": "r2" });
+    await one.later(3_000);
+    await one.hear([self, second], {});
+    expect(one.remotes()).to.deep.equal([]);
+    await one.later(2_999);
+    await one.hear([self], {});
+    expect(one.remotes()).to.deep.equal(["10.5.0.10"]);
   });
 
   it("forgets such a task with its node's return, and when somebody else has its address", async () => {
