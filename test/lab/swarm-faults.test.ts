@@ -21,11 +21,13 @@ const perSecond = 200;
 const settleMs = 30_000;
 /** Docker is asked each two seconds at least, and has 5 s to answer. */
 const noticedMs = 7_500;
-/** Of a node that was given up for a while, its tasks are started anew. */
+/** Docker tells of the tasks of a node that it had lost sight of within its rounds of 30 s. */
 const backMs = 90_000;
+/** Longer than tsnet waits for Docker to say that a node is gone (lost-nodes.ts). */
+const goneMs = 4_000;
 
 describe("a node of a swarm", () => {
-  const lab = useSwarm();
+  const lab = useSwarm({ heartbeat: "1m" });
   const node = (): Host => lab().host(2);
 
   const doctor = async (): Promise<DoctorAnswer> =>
@@ -134,13 +136,16 @@ describe("a node of a swarm", () => {
     const isServed = async (): Promise<boolean> => failures(await askOften(client, vip, 7, 10)).length === 0;
     await until("the tasks are served", settleMs, isServed);
     const { dockerd } = node();
-    dockerd.pause();
-    try {
-      await streamDuring(client, vip, () => until("the others give it up", settleMs, async () => !(await isServed())));
-    } finally {
-      dockerd.resume();
-    }
-    await lab().ready();
+    await streamDuring(client, vip, async () => {
+      dockerd.pause();
+      try {
+        await until("the others give it up", settleMs, async () => !(await isServed()));
+        await sleep(goneMs);
+      } finally {
+        dockerd.resume();
+      }
+      await until("the tasks are served again", backMs, isServed);
+    });
   });
 
   it("whose Docker does not answer the plugin does the same", async () => {

@@ -25,6 +25,8 @@ export interface SwarmOptions {
   readonly isStatic?: boolean;
   /** Whether all plugins have an etcd besides, with a member on each host. */
   readonly hasEtcd?: boolean;
+  /** "1m": a manager gives a node up, and starts its tasks anew, that is silent for three times as long; Docker's is 5 s. */
+  readonly heartbeat?: string;
   /** Hosts whose plugin is installed, and not enabled. */
   readonly without?: readonly HostNumber[];
   /** What may be left of a test, as the plugin removes it minutes later: swarm-left.test.ts waits for that. */
@@ -237,8 +239,9 @@ export class SwarmLab implements AsyncDisposable {
 
   async #makeSwarm(): Promise<void> {
     const { manager, hosts } = this;
-    await manager.docker("swarm", "init", "--advertise-addr", manager.ipv4);
-    const role = this.#options.managers === 3 ? "manager" : "worker";
+    const { managers, heartbeat = "5s" } = this.#options;
+    await manager.docker("swarm", "init", "--advertise-addr", manager.ipv4, "--dispatcher-heartbeat", heartbeat);
+    const role = managers === 3 ? "manager" : "worker";
     for (const host of hosts) if (host !== manager) await this.join(host, role);
     await this.ready();
   }

@@ -46,6 +46,8 @@ export class DiscoveredNodes {
   readonly #needs: DiscoveredNodesNeeds;
   /** By address: since when it is gone, or null. */
   readonly #nodes = new Map<string, number | null>();
+  /** Those that joined before the plugin was there, so that Docker tells of them for the first time when they are gone. */
+  readonly #strangers = new Set<string>();
   #self: string | null = null;
   /** The last that was said, also to an earlier process. */
   #recordedSelf: string | null = null;
@@ -93,7 +95,7 @@ export class DiscoveredNodes {
 
   /** Whether Docker calls a node gone, which may come back. */
   isGone(address: string): boolean {
-    return (this.#nodes.get(address) ?? null) !== null;
+    return this.#strangers.has(address) || (this.#nodes.get(address) ?? null) !== null;
   }
 
   /** @param listener is told when one of them is another, or gone, from now on */
@@ -109,10 +111,13 @@ export class DiscoveredNodes {
     });
   }
 
-  /** Unknown ones are success. @throws TsnetError "store"; then nothing was changed */
+  /** @throws TsnetError "store"; then nothing was changed */
   gone({ address, isSelf }: DiscoveredNode): Promise<void> {
     return this.#alone(async () => {
-      if (!isSelf && this.#nodes.get(address) === null) await this.#save(address, this.#needs.now());
+      if (isSelf) return;
+      const goneMs = this.#nodes.get(address);
+      if (goneMs === undefined) this.#strangers.add(address);
+      if (goneMs === null) await this.#save(address, this.#needs.now());
     });
   }
 
@@ -143,6 +148,7 @@ export class DiscoveredNodes {
   /** @param changes are recorded with it */
   async #forgetAll(changes: readonly RecordChange[]): Promise<void> {
     const { records, log } = this.#needs;
+    this.#strangers.clear();
     const nodes = [...this.#nodes.keys()];
     if (nodes.length + changes.length === 0) return;
     await records.commit([...nodes.map((id) => ({ remove: "node", id }) as const), ...changes]);
@@ -153,6 +159,7 @@ export class DiscoveredNodes {
   async #save(address: string, goneMs: number | null): Promise<void> {
     await this.#needs.records.commit([{ put: "node", id: address, value: { goneMs } }]);
     this.#nodes.set(address, goneMs);
+    this.#strangers.delete(address);
   }
 
   #alone(work: () => Promise<void>): Promise<void> {

@@ -94,9 +94,9 @@ export class GossipFeed {
     for (const { network } of this.#needs.own()) this.#hear(network.id);
   }
 
-  /** Something else may be known of the hosts of all networks. */
+  /** Something else may be known of the hosts of all networks, and so of their tasks. */
   hearAgain(): void {
-    for (const told of this.#told.keys()) this.#hear(told);
+    for (const id of new Set([...this.#told.keys(), ...this.#lost.ids()])) this.#hear(id);
   }
 
   close(): void {
@@ -168,7 +168,7 @@ export class GossipFeed {
 
   /** Of an endpoint that is gone from the gossip as well nobody will hear again. */
   #forgetLeft(id: string, { services }: GossipNetwork): void {
-    const tasks = [...services.flatMap(({ tasks }) => tasks), ...this.#lost.tasks(id)];
+    const tasks = [...services.flatMap(({ tasks }) => tasks), ...this.#lost.possibleTasks(id)];
     const known = new Set(tasks.map(({ endpoint }) => endpoint));
     for (const [endpoint, network] of this.#left) {
       if (network === id && !known.has(endpoint)) this.#left.delete(endpoint);

@@ -145,9 +145,10 @@ describe("the nodes of the swarm that Docker has told of", () => {
     };
     expect(await nodes.found(other(one)).then(() => "no error", explain)).to.equal("the disk is full");
     expect([nodes.addresses(), changes]).to.deep.equal([[], []]);
+    expect([one, two, "10.0.0.9"].map((address) => nodes.isGone(address))).to.deep.equal([true, false, false]);
     refuse = undefined;
     await nodes.found(other(one));
-    expect(nodes.addresses()).to.deep.equal([one]);
+    expect([nodes.addresses(), nodes.isGone(one)]).to.deep.equal([[one], false]);
   });
 
   it("come and go in the order in which Docker says it", async () => {

@@ -146,13 +146,17 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
     expect(one.plane.hostsOf(vni), "the network was forgotten").to.deep.equal([]);
   });
 
-  it("tells of a node that comes back to a network later than it is heard of", async () => {
+  it("goes on for another minute to a node that is heard of again, until it has the network again", async () => {
     const one = open();
     await one.hear([self, second]);
     one.nodes.gone.add(second);
     await one.hear([self]);
+    await one.later(59_000);
     one.nodes.gone.delete(second);
-    await one.later(3_000);
+    await one.later(0);
+    await one.later(59_999);
+    expect(one.plane.hostsOf(vni)).to.deep.equal([second]);
+    await one.later(1);
     expect(one.plane.hostsOf(vni)).to.deep.equal([]);
     one.hosts.length = 0;
     await one.hear([self, second]);
@@ -168,7 +172,7 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
     await one.later(3_000);
     await one.hear([self], { "10.5.0.10": "r2", "10.5.0.2": "e1" });
     one.nodes.gone.add(second);
-    expect(one.told).to.not.deep.equal([]);
+    expect(one.told.at(-1)).to.equal(`-${macOf("10.5.0.11")}`);
     await one.later(1_000);
     await one.hear([self], { "10.5.0.2": "e1" });
     await one.later(58_999);
@@ -182,17 +186,43 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
 
   it("keeps them also if they were gone a moment before their node, and no others", async () => {
     const one = open();
-    await one.hear([self, second], { "10.5.0.9": "r1", "10.5.0.10": "r2" });
-    await one.hear([self, second], { "10.5.0.10": "r2" });
+    await one.hear([self, second], { "10.5.0.9": "r1", "10.5.0.10": "r2", "10.5.0.11": "r3" });
+    await one.hear([self, second], { "10.5.0.10": "r2", "10.5.0.11": "r3" });
     await one.later(3_000);
-    await one.hear([self, second], {});
-    expect(one.remotes()).to.deep.equal([]);
+    await one.hear([self, second], { "10.5.0.11": "r3" });
+    expect(one.remotes()).to.deep.equal(["10.5.0.11"]);
     await one.later(2_999);
+    one.nodes.gone.add(second);
+    await one.hear([self], { "10.5.0.11": "r3" });
+    expect(one.remotes()).to.deep.equal(["10.5.0.10", "10.5.0.11"]);
+    await one.later(3_000);
     await one.hear([self], {});
-    expect(one.remotes()).to.deep.equal(["10.5.0.10"]);
+    expect(one.remotes(), "one that ends later, elsewhere").to.deep.equal(["10.5.0.10"]);
   });
 
-  it("forgets such a task with its node's return, and when somebody else has its address", async () => {
+  it("keeps them until they are listed again, which is later than their node is, and through another loss", async () => {
+    const one = open();
+    const tasks = { "10.5.0.9": "r1", "10.5.0.10": "r2" };
+    await one.hear([self, second], tasks);
+    one.nodes.gone.add(second);
+    await one.hear([self], {});
+    await one.later(10_000);
+    one.nodes.gone.delete(second);
+    await one.hear([self, second], {});
+    expect(one.remotes()).to.deep.equal(["10.5.0.10", "10.5.0.9"]);
+    await one.later(5_000);
+    await one.hear([self, second], { "10.5.0.9": "r1" });
+    one.nodes.gone.add(second);
+    await one.hear([self], {});
+    expect(one.remotes()).to.deep.equal(["10.5.0.10", "10.5.0.9"]);
+    one.nodes.gone.delete(second);
+    await one.hear([self, second], tasks);
+    await one.later(4_000);
+    await one.hear([self, second], { "10.5.0.9": "r1" });
+    expect(one.remotes(), "it has ended").to.deep.equal(["10.5.0.9"]);
+  });
+
+  it("forgets such a task when its node is there after all, and when somebody else has its address", async () => {
     const one = open();
     const all = { "10.5.0.9": "r1", "10.5.0.10": "r2", "10.5.0.11": "r3", "10.5.0.12": "r4" };
     await one.hear([self, second], all);
@@ -205,11 +235,13 @@ describe("a control plane by what a swarm's nodes tell each other", () => {
     expect(one.remotes()).to.deep.equal(["10.5.0.11"]);
   });
 
-  it("takes none of this host's tasks, which has ended meanwhile, for one of a lost node's", async () => {
+  it("takes none of this host's tasks that have ended meanwhile for one of a lost node's", async () => {
     const one = open();
     await one.hear([self, second], { "10.5.0.9": "r1", "10.5.0.2": "e1" });
     const [endpoint] = one.own.get(id)?.endpoints.splice(0) ?? [];
     await one.plane.release(one.network, endpoint ?? expect.fail());
+    await one.hear([self, second], { "10.5.0.9": "r1" });
+    await one.later(1_000);
     await one.hear([self], {});
     expect(one.remotes()).to.deep.equal(["10.5.0.9"]);
   });
