@@ -8,6 +8,7 @@ import { startEtcd } from "../support/host-etcd.ts";
 import { until } from "../support/poll.ts";
 
 const program = fileURLToPath(new URL("../../src/cli/tsnet", import.meta.url));
+
 describe("the command tsnet ipam on Docker hosts that share a pool", () => {
   let beta: Host;
   // before the first host, whose network it is in; etcd ends with that

@@ -10,9 +10,8 @@ import { SlowDocker, slowDockerSetting } from "../support/slow-docker.ts";
 import { streamDuring } from "../support/stream.ts";
 import { addressesOf } from "../support/swarm-lab-names.ts";
 import { Asker, askOften, failures, Identities, identityPort, shares } from "../support/swarm-lab-requests.ts";
-import type { Service } from "../support/swarm-lab-service.ts";
+import { healthCheck, type Service } from "../support/swarm-lab-service.ts";
 import { useSwarm } from "../support/swarm-lab-suite.ts";
-import { healthCheck } from "../support/swarm-lab-update.ts";
 
 const program = fileURLToPath(new URL("../../src/cli/tsnet", import.meta.url));
 
@@ -107,10 +106,10 @@ describe("a node of a swarm", () => {
     await isRight(service, 3, vip, clients);
   });
 
-  it("whose Docker is stopped for a while serves requests, says what is old, and hears of all again", async () => {
+  it("whose Docker is stopped for a while serves all requests, says what is old, and hears of all again", async () => {
     const { service, vip, clients } = await start();
     const { dockerd } = node();
-    const work = async (): Promise<void> => {
+    await undisturbed(clients, vip, async () => {
       dockerd.pause();
       try {
         await sleep(noticedMs);
@@ -119,8 +118,7 @@ describe("a node of a swarm", () => {
         dockerd.resume();
       }
       await until("Docker tells again", settleMs, async () => (await kinds()).length === 0);
-    };
-    await undisturbed(clients, vip, work);
+    });
     await lab().ready();
     await service.scale(8);
     await isRight(service, 8, vip, clients);

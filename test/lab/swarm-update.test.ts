@@ -4,9 +4,9 @@ import { Container } from "../support/container.ts";
 import { until } from "../support/poll.ts";
 import { addressesOf } from "../support/swarm-lab-names.ts";
 import { Asker, askOften, failures, Identities, identityPort, shares } from "../support/swarm-lab-requests.ts";
-import type { Service } from "../support/swarm-lab-service.ts";
+import { healthCheck, type Service } from "../support/swarm-lab-service.ts";
 import { useSwarm } from "../support/swarm-lab-suite.ts";
-import { answersDuringUpdate, healthCheck, replacedInTurn, updateMs } from "../support/swarm-lab-update.ts";
+import { answersDuringUpdate, replacedInTurn, updateMs } from "../support/swarm-lab-update.ts";
 
 const scaleMs = 120_000;
 const settleMs = 10_000;

@@ -39,6 +39,15 @@ export interface Task {
 export const addressOf = ({ NetworksAttachments = [] }: Task, network: string): string =>
   NetworksAttachments.find(({ Network }) => Network.Spec.Name === network)?.Addresses?.[0]?.split("/")[0] ?? "";
 
+/**
+ * A task is healthy when its echo port takes connections: without that, a task gets some before it listens.
+ * @param every "500ms": each check is a process that runc starts
+ */
+export const healthCheck = (every: string): string[] => [
+  ...["--health-cmd", "socat -u OPEN:/dev/null TCP4:127.0.0.1:7", "--health-interval", every],
+  ...["--health-timeout", "5s", "--health-retries", "10"],
+];
+
 /** A container that swarm runs, with the task that it is of. */
 export class TaskContainer extends Container {
   readonly task: Task;

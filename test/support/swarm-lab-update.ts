@@ -2,20 +2,11 @@
 import type { Container } from "./container.ts";
 import { until } from "./poll.ts";
 import { type Answer, Asker } from "./swarm-lab-requests.ts";
-import type { Service } from "./swarm-lab-service.ts";
+import { healthCheck, type Service } from "./swarm-lab-service.ts";
 
 /** Two for each task that is stopped, and those that come before. */
 export const updateMs = 120_000;
 const settleMs = 10_000;
-
-/**
- * A task is healthy when its echo port takes connections: without that, a task gets some before it listens.
- * @param every "500ms": each check is a process that runc starts
- */
-export const healthCheck = (every: string): string[] => [
-  ...["--health-cmd", "socat -u OPEN:/dev/null TCP4:127.0.0.1:7", "--health-interval", every],
-  ...["--health-timeout", "5s", "--health-retries", "10"],
-];
 
 /** What the service is created with: its tasks are replaced one by one, and each new one is healthy before an old one is stopped. */
 export const replacedInTurn: readonly string[] = [

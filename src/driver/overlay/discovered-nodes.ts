@@ -148,11 +148,11 @@ export class DiscoveredNodes {
   /** @param changes are recorded with it */
   async #forgetAll(changes: readonly RecordChange[]): Promise<void> {
     const { records, log } = this.#needs;
-    this.#strangers.clear();
     const nodes = [...this.#nodes.keys()];
-    if (nodes.length + changes.length === 0) return;
-    await records.commit([...nodes.map((id) => ({ remove: "node", id }) as const), ...changes]);
+    const all = [...nodes.map((id) => ({ remove: "node", id }) as const), ...changes];
+    if (all.length > 0) await records.commit(all);
     this.#nodes.clear();
+    this.#strangers.clear();
     if (nodes.length > 0) log.info({ nodes }, "nodes of a swarm in which this one is no more are forgotten");
   }
 
