@@ -72,9 +72,9 @@ export class EtcdPosition {
     this.#client.revision = revision;
     this.losses++;
     this.#lostAt = performance.now();
-    const what = isBehind
-      ? `etcd has gone back from revision ${before} to ${revision}`
-      : `etcd is another cluster than it was, ${cluster} instead of ${was}`;
+    const what = isOther
+      ? `etcd is another cluster than it was, ${cluster} instead of ${was}`
+      : `etcd has gone back from revision ${before} to ${revision}`;
     const why = "it was restored from a backup, or made anew, and has lost what was changed since";
     const todo =
       "hosts put back what they have; if it is not the one that it should be, set TSNET_ETCD_ENDPOINTS, and restart tsnet";

@@ -4,6 +4,7 @@ import { leaveNothing } from "../support/docker-suite.ts";
 import { Host } from "../support/host.ts";
 import { LiveTraffic } from "../support/live-traffic.ts";
 import { pluginName } from "../support/managed-plugin.ts";
+import type { LogLine } from "../support/plugin.ts";
 
 const debugLevel = 20;
 const infoLevel = 30;
@@ -59,8 +60,8 @@ describe("the managed plugin with containers that hold connections", () => {
     expect(await host.dockerError("plugin", "set", pluginName, "TSNET_SCOPE=local")).to.include(
       "cannot set on an active plugin, disable plugin before setting",
     );
-    const tellsDetails = () => host.plugin.logged(debugLevel).some(({ level }) => level < infoLevel);
-    expect(tellsDetails()).to.equal(false);
+    const isDetail = ({ level }: LogLine): boolean => level < infoLevel;
+    expect(host.plugin.logged(debugLevel).some(isDetail)).to.equal(false);
     await live.undisturbed(async () => {
       await host.plugin.stop();
       expect(await host.dockerError("plugin", "set", pluginName, "TSNET_SKOPE=local")).to.include(
@@ -77,7 +78,7 @@ describe("the managed plugin with containers that hold connections", () => {
       await set("TSNET_SCOPE=", "TSNET_LOG_LEVEL=debug");
       await host.plugin.start();
       await live.othersCome();
-      expect(tellsDetails()).to.equal(true);
+      await host.plugin.untilLogged(debugLevel, "details", isDetail);
     });
   });
 

@@ -36,7 +36,7 @@ describe("the managed plugin from a registry", () => {
   after(() => host?.[Symbol.asyncDispose]());
 
   it("is installed with the settings that were given, and only with those that it has", async () => {
-    expect(host.plugin.logged(debugLevel).some(({ level }) => level < infoLevel)).to.equal(true);
+    await host.plugin.untilLogged(debugLevel, "details", ({ level }) => level < infoLevel);
     const words = await refused(installPlugin(host, "other", "1", "TSNET_STATE_DIR=/tmp"));
     expect(words).to.include('"TSNET_STATE_DIR" is not settable');
     await host.docker("plugin", "rm", "other"); // Docker had it before it looked at the settings

@@ -5,6 +5,7 @@ import { expect } from "chai";
 import type { CheckAnswer, IpamAnswer } from "../../src/driver/ipam/answers.ts";
 import { Container } from "../support/container.ts";
 import { pluginName } from "../support/managed-plugin.ts";
+import type { LogLine } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
 import { everything, reached } from "../support/probe.ts";
 import { addressesOf, appears } from "../support/swarm-lab-names.ts";
@@ -55,11 +56,14 @@ describe("a network of a swarm", () => {
     /** To each who looks: at the daemon's log, at the plugin's, at the pools, at their check. */
     async function expectItIsSaid(): Promise<void> {
       const { dockerd, plugin } = lab().manager;
-      const lines = readFileSync(dockerd.logFile, "utf8").split("\n");
-      const failed = lines.filter((line) => line.includes("level=error") && line.includes("task allocation failure"));
-      expect(told(failed)).not.to.deep.equal([]);
-      const refused = plugin.logged(40).map((line) => JSON.stringify(line));
-      expect(told(refused)[0]).to.include("held by tasks and services of the swarm 5, gateway 1; remove");
+      await until("the daemon's log says so", askedMs, () => {
+        const lines = readFileSync(dockerd.logFile, "utf8").split("\n");
+        const failed = lines.filter((line) => line.includes("level=error") && line.includes("task allocation failure"));
+        return told(failed).length > 0;
+      });
+      const isTold = (line: LogLine): boolean => told([JSON.stringify(line)]).length > 0;
+      const [refused] = await plugin.untilLogged(40, "so", isTold);
+      expect(JSON.stringify(refused)).to.include("held by tasks and services of the swarm 5, gateway 1; remove");
       const { pools } = (await tsnet("ipam --json")) as IpamAnswer;
       const pool = pools.find(({ id }) => id === "tsnet-global/10.6.0.0/29");
       expect(pool).to.include({ used: "6", free: "0", usePercent: 100 });

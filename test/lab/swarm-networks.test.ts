@@ -49,10 +49,7 @@ describe("the networks that a swarm's leader allocates", () => {
     const text = "unknown option tsnet.vnii=5 for mode overlay: did you mean tsnet.vni?";
     await until("the network has failed", taskMs, async () => (await failures()).length > 0);
     expect(await failures()).to.deep.equal([["wrong", text]]);
-    const logged = lab()
-      .manager.plugin.logged(50)
-      .map((line) => JSON.stringify(line));
-    expect(logged.some((line) => line.includes(text))).to.equal(true);
+    await lab().manager.plugin.untilLogged(50, "why", (line) => JSON.stringify(line).includes(text));
     const service = await lab().service("web", "--network", "wrong", "--constraint", "node.hostname==host2");
     await until("a task says why", taskMs, async () =>
       (await service.tasks()).some(({ Status }) => Status.Err?.includes(text)),

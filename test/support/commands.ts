@@ -1,6 +1,6 @@
 /** Programs of the machine, run for tests. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { patience } from "./patience.ts";
 
@@ -55,19 +55,19 @@ export async function run(command: readonly string[], options: CommandOptions = 
 export const describeFailure = (command: readonly string[], { code, stdout, stderr }: Outcome): string =>
   `${command.join(" ")}: exit code ${code}: ${stderr.trim() || stdout.trim() || "(no output)"}`;
 
-/** Starts a program that goes on running; what it writes is appended to a file. */
+/** Starts a program that goes on running; what it writes is appended to a file, and is there as soon as it is written. */
 export function startLogged(
   command: readonly string[],
   logFile: string,
   env: NodeJS.ProcessEnv = process.env,
 ): ChildProcess {
   const [file = "", ...args] = command;
-  const child = spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-  const log = createWriteStream(logFile, { flags: "a" });
-  child.stdout.pipe(log, { end: false });
-  child.stderr.pipe(log, { end: false });
-  child.once("close", () => log.end());
-  return child;
+  const log = openSync(logFile, "a");
+  try {
+    return spawn(file, args, { env, stdio: ["ignore", log, log] });
+  } finally {
+    closeSync(log);
+  }
 }
 
 /** Exit code of a child, also if it has ended already; -1 if a signal ended it. */

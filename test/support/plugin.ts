@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { json } from "node:stream/consumers";
+import { until } from "./poll.ts";
 
 /** The driver under test. `TEST_TSNET_DRIVER=bridge` shows what Docker's own does, and the plugin is not started. */
 export const driver = process.env["TEST_TSNET_DRIVER"] ?? "tsnet";
@@ -12,6 +13,9 @@ export const packaging = (process.env["TEST_TSNET_PACKAGING"] ?? "socket") as Pa
 
 /** Where dockerd finds it as `-d tsnet`, in both packagings. */
 export const socketInside = "/run/docker/plugins/tsnet.sock";
+
+/** Docker passes on what a managed plugin writes within this time. */
+const loggedMs = 5_000;
 
 /** A line of its log. */
 export interface LogLine {
@@ -65,6 +69,14 @@ export abstract class Plugin {
   logged(level: number): LogLine[] {
     const lines = this.logLines().filter((line) => line.startsWith("{"));
     return lines.map((line) => JSON.parse(line)).filter((entry) => entry.level >= level);
+  }
+
+  /** Waits for lines of the log: of a managed plugin they come by way of Docker, a moment after what they tell of. */
+  untilLogged(level: number, what: string, isMeant: (line: LogLine) => boolean): Promise<LogLine[]> {
+    return until(`the log says ${what}`, loggedMs, () => {
+      const lines = this.logged(level).filter(isMeant);
+      return lines.length > 0 && lines;
+    });
   }
 
   protected logTail = (): string => readFileSync(this.logFile, "utf8").split("\n").slice(-15).join("\n");
