@@ -4,6 +4,7 @@ import { attempt } from "./commands.ts";
 import { Container } from "./container.ts";
 import type { Host } from "./host.ts";
 import { client } from "./outside.ts";
+import { patience } from "./patience.ts";
 import { ask, type Place, ping } from "./probe.ts";
 import { streamDuring } from "./stream.ts";
 
@@ -84,16 +85,37 @@ const read = async (place: Place, script: string): Promise<string> => {
   return stdout;
 };
 
-/** Of the connections to the echo port at each end: retransmissions without those that the receiver has called duplicates. */
+/** How long the receiver's word that it has got a segment twice may take, on a machine that has more to do. */
+const wordMs = 2_000;
+
+/**
+ * Of the connections to the echo port at each end: retransmissions without those that the receiver has called duplicates. Of a segment
+ * that was sent again just now nobody can tell yet: its sender hears of the duplicate with the answer, and of a lost one never.
+ */
 export async function lostSegments(places: readonly Place[]): Promise<number> {
+  const end = performance.now() + wordMs * patience;
+  for (;;) {
+    const sockets = await socketsAt(places);
+    const lost = sum(sockets, /\bretrans:\d+\/(\d+)/g) - sum(sockets, /\bdsack_dups:(\d+)/g);
+    if (lost === 0) return 0;
+    if (performance.now() < end) continue;
+    console.log(`segments sent again, and not called duplicates:\n${sockets}\n${await tcpCounters(places)}`);
+    return lost;
+  }
+}
+
+async function socketsAt(places: readonly Place[]): Promise<string> {
   const ports = `( sport = :${echoPort} or dport = :${echoPort} or dport = :${publishedPort} )`;
-  const counts = await Promise.all(
-    places.map(async (place) => {
-      const sockets = await read(place, `ss -Hntio state established '${ports}'`);
-      return sum(sockets, /\bretrans:\d+\/(\d+)/g) - sum(sockets, /\bdsack_dups:(\d+)/g);
-    }),
+  const sockets = places.map((place) => read(place, `ss -Hntio state established '${ports}'`));
+  return (await Promise.all(sockets)).join("\n");
+}
+
+/** What TCP has counted that tells why something was sent again. */
+async function tcpCounters(places: readonly Place[]): Promise<string> {
+  const counters = places.map((place) =>
+    read(place, "nstat -as | grep -E 'Retrans|DSACK|Loss|Timeout|RcvQDrop|Prun|Backlog' || :"),
   );
-  return counts.reduce((one, other) => one + other, 0);
+  return (await Promise.all(counters)).join("\n");
 }
 
 const sum = (text: string, count: RegExp): number =>

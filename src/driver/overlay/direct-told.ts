@@ -17,6 +17,8 @@ interface Routed extends RoutedHost {
 
 /** What the kernel has been told of a network's short way. Whatever is asked or told takes as long as the endpoints it is about. */
 export class DirectTold {
+  /** Whether all was looked at that there is: what the kernel has besides is an earlier process's. */
+  isWhole = false;
   #local: readonly Element[] = [];
   /** By MAC address. */
   readonly #endpoints = new Map<string, DirectEndpoint>();

@@ -106,7 +106,9 @@ export class Direct {
    */
   async repair(namespaces?: ReadonlySet<string>): Promise<readonly string[]> {
     const { kernel, plane, recorded } = this.#needs;
-    const isMeant = ({ network }: DirectNetwork): boolean => namespaces?.has(namespaceName(network.id)) ?? true;
+    // routes are compared for all networks: what the control plane has just told of another may still wait for its turn
+    const isMeant = ({ network }: DirectNetwork): boolean =>
+      (namespaces?.has(namespaceName(network.id)) ?? true) || !this.#told.get(network.id)?.isWhole;
     let reasons: readonly string[] = [];
     await this.#inTurn(async () => {
       await this.#look();
@@ -191,6 +193,7 @@ export class Direct {
     }
     const told = this.#told.get(network.id) ?? new DirectTold();
     this.#told.set(network.id, told);
+    if (macs === "all" && plane.isComplete()) told.isWhole = true;
     const before = told.hosts;
     try {
       await this.#changes.make(one, told, macs);

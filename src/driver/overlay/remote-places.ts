@@ -33,6 +33,8 @@ class Told {
   readonly macs = new Set<string>();
   /** Whether it may lack something, or have too much. */
   isStale = false;
+  /** Whether it was told of all that there is: what it has besides is an earlier process's. */
+  isWhole = false;
   /** This host's tunnel address then. */
   local = "";
   /** Why something is left out, which was said: with the host that it is on, where that is known. */
@@ -61,6 +63,7 @@ export class RemotePlaces {
   async put(network: OverlayNetwork): Promise<void> {
     const told = this.#toldOf(network);
     told.isStale = false;
+    told.isWhole = this.#needs.plane.isComplete(network.vni);
     told.local = this.#needs.localOf(network);
     await this.flood(network);
     await this.#change(network, this.#needs.plane.remotes(network.vni), told.macs);
@@ -87,10 +90,12 @@ export class RemotePlaces {
     const { kernel, plane, localOf } = this.#needs;
     const told = this.#toldOf(network);
     const { isStale } = told;
-    if (isStale || !isSameFamily(told.local, localOf(network))) await this.put(network);
+    const isComplete = plane.isComplete(network.vni);
+    // what the control plane has just told may still wait for its turn, while an earlier process's entries for it are in the kernel
+    const isUntold = isComplete && !told.isWhole;
+    if (isStale || isUntold || !isSameFamily(told.local, localOf(network))) await this.put(network);
     const reasons = isStale ? [`overlay network ${network.id}: not all that other hosts have was in the kernel`] : [];
-    const isComplete = plane.isComplete(network.vni) && !told.isStale;
-    return [...reasons, ...(await kernel.repairEntries(namespaceName(network.id), isComplete))];
+    return [...reasons, ...(await kernel.repairEntries(namespaceName(network.id), isComplete && !told.isStale))];
   }
 
   /** Where the MAC address is of an endpoint that this host has no more, or has never made; null for nowhere. */

@@ -1,8 +1,9 @@
 import { align, attributeEnd, attributeHeaderBytes, attributeType } from "./codec.ts";
-import { nda } from "./constants.ts";
+import { nda, ntf } from "./constants.ts";
 
 /** Size of struct ndmsg. */
 export const ndmsgBytes = 12;
+const flagsAt = 10;
 
 /** What a deletion needs to mean exactly the entry that was seen. */
 const identifying: ReadonlySet<number> = new Set([
@@ -36,7 +37,7 @@ export class EntryMessage {
     this.family = payload.readUInt8(0);
     this.link = payload.readInt32LE(4);
     this.state = payload.readUInt16LE(8);
-    this.flags = payload.readUInt8(10);
+    this.flags = payload.readUInt8(flagsAt);
     this.master = 0;
     this.vlan = 0;
     this.mac = "";
@@ -73,14 +74,19 @@ export class EntryMessage {
   }
 }
 
-/** Header and attributes of a request that deletes what a message told of, and nothing else. */
+/**
+ * Header and attributes of a request that deletes what a message told of, and nothing else. A bridge does not say of its entries that
+ * they are of a master, and the kernel has to be told so for those that have other flags: rtnl_fdb_del() in net/core/rtnetlink.c.
+ */
 export function deletionOf(payload: Buffer): { header: Uint8Array; attributes: [type: number, value: Uint8Array][] } {
+  const header = Uint8Array.from(payload.subarray(0, ndmsgBytes));
   const attributes: [number, Uint8Array][] = [];
   for (let at = ndmsgBytes, end = 0; at < payload.length; at = align(end)) {
     end = attributeEnd(payload, at, payload.length);
     const type = attributeType(payload, at);
+    if (type === nda.master) header[flagsAt] = ntf.master;
     if (identifying.has(type))
       attributes.push([type, Uint8Array.from(payload.subarray(at + attributeHeaderBytes, end))]);
   }
-  return { header: Uint8Array.from(payload.subarray(0, ndmsgBytes)), attributes };
+  return { header, attributes };
 }

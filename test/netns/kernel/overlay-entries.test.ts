@@ -122,6 +122,11 @@ describe("entries of an overlay network", () => {
     ],
     ["somebody's entry is there", "nobody's", `bridge fdb add 02:99:99:99:99:99 dev ${vxlan} master static`],
     [
+      "an entry of an earlier process is there",
+      "nobody's",
+      `bridge fdb add 02:99:99:99:99:99 dev ${vxlan} master static sticky`,
+    ],
+    [
       "somebody's tunnel entry is there",
       "nobody's",
       `bridge fdb add 02:99:99:99:99:99 dev ${vxlan} dst 9.9.9.9 self static`,

@@ -85,6 +85,14 @@ describe("the short way while some hosts are not heard of", () => {
     ]);
   });
 
+  it("has no routes removed of a network that is not looked at yet, though all was told, when another is repaired", async () => {
+    const { direct } = begin();
+    fixture.isComplete = true;
+    fixture.add(7);
+    await direct.repair(new Set(["another"]));
+    expect(fixture.repairs).to.deep.equal([[false, false]]);
+  });
+
   it("is looked for what an earlier process has left of a network that goes, until nothing can be", async () => {
     const { direct, network, kept } = begin();
     await direct.forget(network.id);

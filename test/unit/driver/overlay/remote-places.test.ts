@@ -151,6 +151,30 @@ describe("the places of other hosts' endpoints", () => {
     expect(fixture.done).to.include("flood to 192.0.2.2");
   });
 
+  it("are told before what an earlier process has left is looked for, though they wait for their turn as well", async () => {
+    fixture.isComplete = false;
+    await places.put(network);
+    await places.repair(network);
+    expect(fixture.done).to.deep.equal(["flood to 192.0.2.2", compared]);
+    fixture.all = [elsewhere(1)];
+    fixture.isComplete = true;
+    expect(await places.repair(network)).to.deep.equal([]);
+    expect(fixture.done).to.deep.equal(["flood to 192.0.2.2", `put ${elsewhere(1).mac}`, `${compared} with all`]);
+    await places.repair(network);
+    expect(fixture.done).to.deep.equal([`${compared} with all`]);
+  });
+
+  it("are told once more if all became known only while they were handed over", async () => {
+    fixture.isComplete = false;
+    const put = places.put(network);
+    fixture.isComplete = true;
+    await put;
+    fixture.all = [elsewhere(1)];
+    fixture.applied = [];
+    await places.repair(network);
+    expect(fixture.done).to.deep.equal(["flood to 192.0.2.2", `put ${elsewhere(1).mac}`, `${compared} with all`]);
+  });
+
   describe("that the kernel refuses", () => {
     it("keep no others from it, and it is told of all again, with what is gone", async () => {
       fixture.all = [elsewhere(1), elsewhere(2)];
