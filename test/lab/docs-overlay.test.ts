@@ -5,6 +5,7 @@ import { expectNothingLeft, removeAll, showLogs } from "../support/docker-suite.
 import { Host } from "../support/host.ts";
 import { image, loadImage } from "../support/image.ts";
 import { client, Outside } from "../support/outside.ts";
+import { patience } from "../support/patience.ts";
 import { until } from "../support/poll.ts";
 import { ask } from "../support/probe.ts";
 
@@ -35,7 +36,7 @@ describe("the page about overlay networks", () => {
   const hostsOf = ({ where }: Step): Host[] => hosts.filter((_, n) => where === "each host" || where === addressOf(n));
 
   before("the two hosts that it is for", async function () {
-    this.timeout(180_000);
+    this.timeout(180_000 * patience);
     outside = await Outside.create();
     for (const number of [1, 2]) hosts.push(await Host.create({ outside, number, packaging: "socket" }));
     await Promise.all(hosts.map(beAsThePageSays));
@@ -69,7 +70,7 @@ describe("the page about overlay networks", () => {
   });
 
   it("has commands that make a network with etcd, and show what is on a host, and which way packets go", async function () {
-    this.timeout(120_000);
+    this.timeout(120_000 * patience);
     const [one, two] = hosts as [Host, Host];
     const made = await follow("With etcd");
     expect(made).to.match(/3 packets transmitted, 3 packets received/);
@@ -94,7 +95,7 @@ describe("the page about overlay networks", () => {
   });
 
   it("has commands that make a network without", async function () {
-    this.timeout(120_000);
+    this.timeout(120_000 * patience);
     expect(await follow("Without etcd")).to.match(/3 packets transmitted, 3 packets received/);
   });
 });

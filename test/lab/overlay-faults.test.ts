@@ -10,6 +10,7 @@ import { damages } from "../support/lab-damage.ts";
 import { agrees, allAgree, placesOfDocker, placesOnHost } from "../support/lab-places.ts";
 import { useLab } from "../support/lab-suite.ts";
 import { aroundThe, type Connection, trafficDuring, undisturbed } from "../support/lab-traffic.ts";
+import { patience } from "../support/patience.ts";
 import { until } from "../support/poll.ts";
 import { everything, reachable, reached } from "../support/probe.ts";
 
@@ -138,7 +139,7 @@ describe("connections between hosts", () => {
   });
 
   it("go on while a host's tables are damaged each second, and reach nobody else", async function () {
-    this.timeout((damageSeconds + 120) * 1_000);
+    this.timeout((damageSeconds + 120) * 1_000 * patience);
     const [one, two, three] = servers;
     const bystander = await lab().run(1, { network: "mesh", serve: true });
     await allAgree(lab(), "mesh");

@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { away } from "../support/swarm-lab.ts";
 import { lastFailure, measureArrivals, measureKill } from "../support/swarm-lab-arrival.ts";
+import { healthCheck } from "../support/swarm-lab-service.ts";
 import { useSwarm } from "../support/swarm-lab-suite.ts";
 
 const isPatient = process.env["TEST_TSNET_PATIENCE"] !== undefined;
@@ -39,7 +40,7 @@ describe("a service seen from another node", () => {
     await lab().network("mesh");
     const from = await Container.run(lab().host(1), { network: "mesh" });
     const worst: number[] = [];
-    const service = await lab().service("web", "--network", "mesh", ...away, "--replicas", "5");
+    const service = await lab().service("web", "--network", "mesh", ...away, ...healthCheck("1s"), "--replicas", "5");
     const vip = await service.vip("mesh");
     for (let round = 0; round < rounds; round++) worst.push(lastFailure(await measureKill(service, from, vip, 5)));
     console.log(`      task killed to the last connection that failed, ms: ${worst.map(Math.round).join(", ")}`);

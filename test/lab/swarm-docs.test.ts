@@ -8,6 +8,7 @@ import { Host } from "../support/host.ts";
 import { image, loadImage } from "../support/image.ts";
 import { pluginName } from "../support/managed-plugin.ts";
 import { Outside } from "../support/outside.ts";
+import { patience } from "../support/patience.ts";
 import { until } from "../support/poll.ts";
 import { build, startRegistry } from "../support/registry.ts";
 import { leftOf } from "../support/swarm-lab-left.ts";
@@ -53,7 +54,7 @@ describe("the pages about a swarm", () => {
   const docker = (...args: string[]): Promise<string> => (hosts[0] as Host).docker(...args);
 
   before("three nodes that are a swarm, without tsnet, and the registry of the pages", async function () {
-    this.timeout(startMs);
+    this.timeout(startMs * patience);
     outside = await Outside.create();
     for (const number of [1, 2, 3]) hosts.push(await Host.create({ outside, number, packaging: "managed" }));
     await each(beAsThePagesSay);
@@ -106,7 +107,7 @@ describe("the pages about a swarm", () => {
   });
 
   it("lead from a swarm to a service that answers on each node by name and by virtual IP", async function () {
-    this.timeout(startMs);
+    this.timeout(startMs * patience);
     const [install, create, reach, publish, look] = readme.get("Swarm") ?? [];
     await follow(install);
     await until("the manager has heard of it", toldMs, isInstalled);
@@ -131,7 +132,7 @@ describe("the pages about a swarm", () => {
   });
 
   it("go on with another network, the tasks' addresses, and a compose file", async function () {
-    this.timeout(startMs);
+    this.timeout(startMs * patience);
     const [networks = ""] = await follow(page.get("Networks")?.[0]);
     expect(networks).to.match(/^mesh +overlay /m);
     const [tasks = ""] = await follow(page.get("Virtual IPs")?.[0]);
@@ -143,7 +144,7 @@ describe("the pages about a swarm", () => {
   });
 
   it("are as good for a node without tasks, where the network comes and goes with each container", async function () {
-    this.timeout(startMs);
+    this.timeout(startMs * patience);
     await docker("service", "rm", "shop");
     await docker("service", "update", "-d", "--constraint-add", "node.hostname==host1", "web");
     await until("the service is on one node", settleMs, async () => {
@@ -184,7 +185,7 @@ describe("the pages about a swarm", () => {
   });
 
   it("leave nothing when all is removed", async function () {
-    this.timeout(startMs);
+    this.timeout(startMs * patience);
     await docker("service", "rm", "web");
     // Docker refuses to remove networks of tasks that it has not yet told to stop, also those of a stack whose services it just removed
     await until("shop is removed", settleMs, async () => (await docker("stack", "rm", "shop")) !== undefined);

@@ -134,7 +134,7 @@ describe("tsnet doctor in a swarm", () => {
       const others = `${two.ipv4}) has TSNET_REQUIRES_MAC_ADDRESS=true, this one false: `;
       expect(setting).to.include({ peer: two.ipv4 });
       expect(setting?.text).to.match(new RegExp(`^host host2 \\(${others.replace(")", "\\)")}`));
-      const { peers, notes } = await doctor(one);
+      const { peers, notes } = await hears(one); // each report asks the others anew
       const versions = Object.fromEntries(peers.map((peer) => [peer.address, peer.version]));
       expect(versions).to.deep.equal({ [two.ipv4]: "0.0.9", [three.ipv4]: version });
       const [note] = notes;
@@ -147,7 +147,10 @@ describe("tsnet doctor in a swarm", () => {
       expect(both?.text).to.match(
         /^hosts host\d \(\S+\) and host\d \(\S+\) have TSNET_REQUIRES_MAC_ADDRESS=false, this one true: /,
       );
-      const printed = await two.sh(`${program} doctor || echo "exit $?"`);
+      const printed = await until("both others have told", settleMs, async () => {
+        const text = await two.sh(`${program} doctor || echo "exit $?"`);
+        return / {2}hosts .* run tsnet /.test(text) && text;
+      });
       expect(printed)
         .to.match(/^Version: +0\.0\.9$/m)
         .and.to.match(/\nBesides:\n {2}hosts .* run tsnet .*\nexit 1$/);

@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { vniOf } from "../support/lab-places.ts";
+import { patience } from "../support/patience.ts";
 import { until } from "../support/poll.ts";
 import { demote, promote } from "../support/swarm-lab-managers.ts";
 import { askOften, failures } from "../support/swarm-lab-requests.ts";
@@ -17,6 +18,7 @@ describe("a swarm of three managers", () => {
     const one = await Container.run(lab().host(1), { network: "mesh", serve: true });
     const vni = await vniOf(lab().host(1), "mesh");
     const leader = await demote(lab(), lab().host(1));
+    await lab().ready();
     await lab().network("other");
     const two = await Container.run(lab().host(2), { network: "mesh", serve: true });
     expect(await vniOf(lab().host(2), "mesh")).to.equal(vni);
@@ -34,9 +36,10 @@ describe("a swarm of three managers", () => {
     await promote(lab(), lab().host(1));
     await demote(lab(), leader);
     await promote(lab(), leader);
+    await lab().ready();
     await lab().network("third");
     await Container.run(lab().host(3), { network: "third" });
     const vnis = [vni, await vniOf(lab().host(2), "other"), await vniOf(lab().host(3), "third")];
     expect(new Set(vnis).size).to.equal(3);
-  }).timeout(300_000);
+  }).timeout(300_000 * patience);
 });

@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import type { Host } from "../support/host.ts";
 import { pluginName } from "../support/managed-plugin.ts";
+import { patience } from "../support/patience.ts";
 import { until } from "../support/poll.ts";
 import { leftOf } from "../support/swarm-lab-left.ts";
 import { leaderOtherThan } from "../support/swarm-lab-managers.ts";
@@ -46,7 +47,7 @@ describe("what a node of a swarm has left when it boots after a power cut", () =
     const again = await lab().service("again", "--network", "mesh", "--constraint", "node.hostname==host3");
     await again.running(1);
     expect([...third.records("network").keys()]).to.deep.equal([id]);
-  }).timeout(300_000);
+  }).timeout(300_000 * patience);
 
   it("is gone, of the addresses that it gave out as a leader", async () => {
     await lab().network("mesh", "--ipam-driver", pluginName);
@@ -66,5 +67,5 @@ describe("what a node of a swarm has left when it boots after a power cut", () =
     const begin = performance.now();
     await gone(first, comparedMs, () => true);
     console.log(`      gone ${Math.round(performance.now() - begin)} ms after the node was ready`);
-  }).timeout(500_000);
+  }).timeout(500_000 * patience);
 });

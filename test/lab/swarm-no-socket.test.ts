@@ -52,7 +52,9 @@ describe("a swarm whose nodes' Docker is not asked", () => {
     }
     await expectReached([...some, ...others], [...theirs, ...addresses]);
     const asked = await Promise.all(some.map((from) => askOften(from, vip, 7, 3)));
-    expect(asked.flat().map(({ error }) => error)).to.deep.equal(Array(9).fill("timeout"));
+    // nobody says where the virtual IP is, which the kernel finds out as soon as the client gives up
+    expect(asked.flat()).to.have.length(9);
+    for (const { error } of asked.flat()) expect(error).to.be.oneOf(["timeout", "EHOSTUNREACH"]);
     for (const host of lab().hosts) {
       const { findings } = await knowsOthers(host);
       expect(findings.map(({ kind }) => kind)).to.deep.equal(["docker-socket"]);

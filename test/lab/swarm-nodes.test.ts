@@ -1,6 +1,7 @@
 /** Nodes of a swarm that fail, that leave, and that lack the plugin. */
 import { expect } from "chai";
 import { Container } from "../support/container.ts";
+import { patience } from "../support/patience.ts";
 import { until } from "../support/poll.ts";
 import { everything, reached } from "../support/probe.ts";
 import { swarmDeadlineMs } from "../support/swarm-lab.ts";
@@ -53,7 +54,7 @@ describe("the nodes of a swarm", () => {
     await askedAre(back, vip, addresses);
     await appears(from, "tasks.web", addresses);
     for (const address of addresses) expect(await reached(back, address)).to.deep.equal(everything);
-  }).timeout(3 * lossMs);
+  }).timeout(3 * lossMs * patience);
 
   it("go on when the Docker of one is killed and started again", async () => {
     await lab().network("mesh");
@@ -74,7 +75,7 @@ describe("the nodes of a swarm", () => {
     for (const address of await addressesOf(tasks, "mesh")) {
       for (const task of tasks) expect(await reached(task, address)).to.deep.equal(everything);
     }
-  }).timeout(2 * lossMs);
+  }).timeout(2 * lossMs * patience);
 
   it("have nothing left when they leave with containers running, and can join again", async () => {
     await lab().network("mesh");
@@ -109,7 +110,7 @@ describe("the nodes of a swarm", () => {
     const tasks = await service.serving(3);
     await using _ = await Identities.start(tasks);
     await askedAre(from, vip, await addressesOf(tasks, "mesh"));
-  }).timeout(2 * lossMs);
+  }).timeout(2 * lossMs * patience);
 });
 
 describe("a node without the plugin", () => {

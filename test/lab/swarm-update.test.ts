@@ -1,6 +1,7 @@
 /** What the clients of a service notice when it is updated, scaled, and moved away from a node. */
 import { expect } from "chai";
 import { Container } from "../support/container.ts";
+import { patience } from "../support/patience.ts";
 import { until } from "../support/poll.ts";
 import { addressesOf } from "../support/swarm-lab-names.ts";
 import { Asker, askOften, failures, Identities, identityPort, shares } from "../support/swarm-lab-requests.ts";
@@ -29,7 +30,7 @@ describe("the clients of a service", () => {
     const answers = await answersDuringUpdate(service, 5, { from, vip, perSecond });
     expect(failures(answers)).to.deep.equal([]);
     expect(answers.length).to.be.greaterThan(5 * perSecond);
-  }).timeout(2 * updateMs);
+  }).timeout(2 * updateMs * patience);
 
   it("reach 50 tasks when there are so many, and the one that stays", async () => {
     const { service, vip, from } = await start("--replicas", "1", "--stop-grace-period", "2s", "--", "idle");
@@ -57,7 +58,7 @@ describe("the clients of a service", () => {
       const answers = await askOften(from, vip, identityPort, 20);
       return failures(answers).length === 0 && [...shares(answers).keys()].join() === address;
     });
-  }).timeout(3 * scaleMs);
+  }).timeout(3 * scaleMs * patience);
 
   it("lose no request while a node is drained, to which tasks come again afterwards", async () => {
     const { service, vip, from } = await start("--replicas", "6", ...healthCheck("1s"));
@@ -65,7 +66,7 @@ describe("the clients of a service", () => {
     await using asker = await Asker.steady(from, vip, perSecond);
     await until("it answers", settleMs, () => asker.answers.some(({ said }) => said !== undefined));
     const begin = asker.answers.length;
-    await lab().docker("node", "update", "--availability", "drain", "host3");
+    await lab().change("node", "update", "--availability", "drain", "host3");
     const onThird = async (): Promise<number> => {
       const { ID } = await lab().node(lab().host(3));
       return (await service.runningNow()).filter(({ NodeID }) => NodeID === ID).length;
@@ -75,11 +76,11 @@ describe("the clients of a service", () => {
     await until("the network is gone from the node", settleMs, async () => !("3" in (await lab().namespaces())));
     const answers = (await asker.stop()).slice(begin);
     expect(failures(answers)).to.deep.equal([]);
-    await lab().docker("node", "update", "--availability", "active", "host3");
+    await lab().change("node", "update", "--availability", "active", "host3");
     await service.scale(9);
     await service.serving(9);
     expect(await onThird()).to.be.greaterThan(0);
     const third = await Container.run(lab().host(3), { network: "mesh" });
     await until("the node is served", settleMs, async () => failures(await askOften(third, vip, 7, 30)).length === 0);
-  }).timeout(updateMs);
+  }).timeout(updateMs * patience);
 });

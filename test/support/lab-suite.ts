@@ -1,8 +1,10 @@
 /** What the files of the lab ring have in common. */
+
 import { Lab, type LabOptions } from "./lab.ts";
+import { patience } from "./patience.ts";
 
 /** Three hosts start at the same time. */
-const startDeadlineMs = 180_000;
+const startDeadlineMs = 180_000 * patience;
 
 /**
  * One lab for all tests of a `describe`. After each test all is healed, its containers and networks are removed, and then nothing of

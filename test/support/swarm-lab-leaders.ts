@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import type { RepairAnswer } from "../../src/driver/ipam/answers.ts";
+import { patience } from "./patience.ts";
 import { until } from "./poll.ts";
 import { away, swarmDeadlineMs } from "./swarm-lab.ts";
 import { demote, promote } from "./swarm-lab-managers.ts";
@@ -13,7 +14,7 @@ import { useSwarm } from "./swarm-lab-suite.ts";
 const program = fileURLToPath(new URL("../../src/cli/tsnet", import.meta.url));
 
 /** From the time that there is a leader. */
-const placedMs = 10_000;
+const placedMs = 10_000 * patience;
 /** What is nobody's has to be so twice, a second apart. */
 const givenBackMs = 20_000;
 const count = 50;
@@ -42,7 +43,7 @@ export function describeLeaders(ipam: string): void {
       expect(await service.vip("mesh")).to.equal(vip);
       const addresses = (await service.running(count + 3)).map(({ task }) => addressOf(task, "mesh"));
       expect(new Set([...addresses, vip]).size).to.equal(count + 4);
-    }).timeout(600_000);
+    }).timeout(600_000 * patience);
 
     it("gives out again what was free, after leaders changed", async () => {
       // 10.5.0.0/28 has 13 addresses besides the gateway's: one for the virtual IP, 12 for tasks
@@ -61,7 +62,7 @@ export function describeLeaders(ipam: string): void {
       await service.scale(12);
       const tasks = await service.running(12);
       expect(new Set(await addressesOf(tasks, "small")).size).to.equal(12);
-    }).timeout(300_000);
+    }).timeout(300_000 * patience);
 
     /** A leader that led before finds what ended meanwhile, by itself each minute, and when it is told to. */
     async function expectGivenBack(): Promise<void> {

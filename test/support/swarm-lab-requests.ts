@@ -4,10 +4,11 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { exitOf } from "./commands.ts";
 import type { Container } from "./container.ts";
+import { patience } from "./patience.ts";
 import type { Place } from "./probe.ts";
 
 /** Of an answer in one machine; a lost first packet is sent again after a second. */
-const answerMs = 3_000;
+const answerMs = 3_000 * patience;
 
 /** The port of `Identities`. */
 export const identityPort = 8000;

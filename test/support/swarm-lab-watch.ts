@@ -12,8 +12,10 @@ const script = (names: readonly string[]): string => `
   resolver.setServers(["127.0.0.11"]);
   const watch = async (name) => {
     for (;;) {
-      const addresses = await resolver.resolve4(name).catch(() => []);
-      console.log(JSON.stringify({ at: performance.timeOrigin + performance.now(), name, addresses }));
+      // without an answer nobody knows
+      const none = ({ code }) => (["ENOTFOUND", "ENODATA"].includes(code) ? [] : undefined);
+      const addresses = await resolver.resolve4(name).catch(none);
+      if (addresses) console.log(JSON.stringify({ at: performance.timeOrigin + performance.now(), name, addresses }));
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   };
