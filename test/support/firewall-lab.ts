@@ -12,6 +12,7 @@ import { tableScript } from "../../src/plan/firewall-script.ts";
 import type { BridgeNetwork, Endpoint } from "../../src/plan/network.ts";
 import { Agent } from "./agent.ts";
 import { ip, snapshot } from "./netns.ts";
+import { patience } from "./patience.ts";
 
 const mark = 0x0100_0000;
 
@@ -163,7 +164,7 @@ export class FirewallLab implements AsyncDisposable {
     for (const bridge of this.#bridges) ip(`link delete ${bridge}`);
     this.#nft("delete table inet docker\nadd table inet tsnet\ndelete table inet tsnet\n");
     for (const [path, value] of this.#sysctls) writeFileSync(path, value);
-    const end = performance.now() + 2000;
+    const end = performance.now() + 2000 * patience;
     while (snapshot() !== this.#before) {
       if (performance.now() > end) throw new Error(`left behind:\n${snapshot()}\nbefore:\n${this.#before}`);
       await sleep(20); // a namespace dies a moment after its last process

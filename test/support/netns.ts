@@ -1,9 +1,10 @@
 /** The judges of the netns ring, and its check that nothing is left. Everything runs in the namespace of this process. */
 import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { patience } from "./patience.ts";
 
 const pauseMs = 20;
-const deadlineMs = 2000;
+const deadlineMs = 2000 * patience;
 
 const output = (program: string, words: readonly string[]): string =>
   execFileSync(program, words, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 64 << 20 });

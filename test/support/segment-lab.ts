@@ -4,8 +4,9 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
-import { close } from "../../src/kernel/libc.ts";
+import { close, inetPton } from "../../src/kernel/libc.ts";
 import { inNamespace } from "../../src/kernel/netlink/in-namespace.ts";
+import { arp } from "../../src/kernel/segment/arp.ts";
 import { PacketSocket } from "../../src/kernel/segment/packet-socket.ts";
 import { ip, ipJson, linkJson } from "./netns.ts";
 import { until } from "./poll.ts";
@@ -15,6 +16,8 @@ const deadlineMs = 2000;
 export const parent = "parent0";
 export const parentMac = "02:42:00:00:00:01";
 export const strangerMac = "02:42:00:00:00:99";
+/** Of a frame behind all that tcpdump is to tell of. */
+const markerMac = "02:42:00:00:00:ee";
 
 /** The file of a namespace that `ip netns` has made. */
 export const pathOf = (namespace: string): string => `/run/netns/${namespace}`;
@@ -44,10 +47,11 @@ function setUpQuietly(link: string, namespace = ""): void {
 
 /** Removes all links and namespaces but loopback. */
 export function tearDownSegment(): void {
-  for (const { name } of ipJson("netns list")) ip(`netns del ${name}`);
   for (const { ifname } of ipJson("link show")) {
     if (ifname !== "lo" && linkJson(ifname)) ip(`link del ${ifname}`);
   }
+  // not before the links: it takes the other ends along some time later
+  for (const { name } of ipJson("netns list")) ip(`netns del ${name}`);
 }
 
 /** A macvlan link on the parent as tsnet makes it: nothing on the host answers on it. It is up if it is to be. */
@@ -89,15 +93,11 @@ export function sendAsStranger(...frames: readonly Buffer[]): void {
 export const learned = (address: string): string | undefined =>
   ipJson("-n stranger neigh show").find(({ dst }) => dst === address)?.lladdr;
 
-/** What tcpdump writes about frames on a link of a namespace while `work` runs. */
-export async function captured(
-  namespace: string,
-  link: string,
-  filter: string,
-  work: () => Promise<void>,
-): Promise<string[]> {
-  const words = ["netns", "exec", namespace, "tcpdump", "-lnnte", "--immediate-mode", "-i", link, filter];
-  const tcpdump = spawn("ip", words, { stdio: ["ignore", "pipe", "pipe"] });
+/** What tcpdump writes about frames on the stranger's link while `work` runs. */
+export async function captured(filter: string, work: () => Promise<void>): Promise<string[]> {
+  const words = ["netns", "exec", "stranger", "tcpdump", "-lnnte", "--immediate-mode", "-i", "s0"];
+  const withMarker = `(${filter}) or (arp and ether src ${markerMac})`;
+  const tcpdump = spawn("ip", [...words, withMarker], { stdio: ["ignore", "pipe", "pipe"] });
   let [out, said] = ["", ""];
   tcpdump.stdout.on("data", (chunk) => {
     out += chunk;
@@ -109,11 +109,15 @@ export async function captured(
   try {
     await until("tcpdump listens", deadlineMs, () => said.includes("listening on"));
     await work();
+    // at its end it leaves unread what it has not read yet
+    sendAsStranger(arp.encodeProbe(markerMac, inetPton("192.0.2.255")));
+    await until("tcpdump has read all", deadlineMs, () => out.includes(`${markerMac} > `));
   } finally {
     tcpdump.kill("SIGINT");
     await ended;
   }
-  return out.trim().split("\n");
+  const lines = out.trim().split("\n");
+  return lines.filter((line) => !line.startsWith(`${markerMac} > `));
 }
 
 function write(key: string, value: string): void {

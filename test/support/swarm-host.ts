@@ -5,9 +5,11 @@ import { mkdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { hostVethName } from "../../src/net/names.ts";
 import type { OverlayNetwork } from "../../src/plan/network.ts";
 import { swarmIdOf } from "./fake-gossip.ts";
 import { ip } from "./netns.ts";
+import { until } from "./poll.ts";
 import { idOf, overlayOf } from "./values.ts";
 
 /** The network that all of them have, without a way out. */
@@ -21,6 +23,7 @@ export const swarmNames = { namespace: "tsnet-a1000000000", bridge: "tsb-a100000
 
 const program = fileURLToPath(new URL("./swarm-host-main.ts", import.meta.url));
 const execute = promisify(execFile);
+const deadlineMs = 2000;
 
 export class SwarmHost {
   readonly name: string;
@@ -71,6 +74,9 @@ export class SwarmHost {
   async run(container: string, id: string, address: string): Promise<void> {
     await this.ask("create", { id: idOf(id), address: `${address}/24` });
     ip(`netns add ${container}`);
+    // otherwise it sends by itself, and others learn from that where it is
+    const keys = ["all", "default"].map((name) => `net.ipv6.conf.${name}.disable_ipv6=1`);
+    ip(`netns exec ${container} sysctl -qw ${keys.join(" ")}`);
     const link = `tsc-${idOf(id).slice(0, 11)}`;
     ip(`-n ${this.name} link set ${link} netns ${container} name eth0`);
     const mac = address.split(".").map((byte) => Number(byte).toString(16).padStart(2, "0"));
@@ -78,6 +84,11 @@ export class SwarmHost {
     ip(`-n ${container} addr add ${address}/24 dev eth0`);
     ip(`-n ${container} link set eth0 up`);
     await this.ask("joined", { id: idOf(id), sandbox: `/run/netns/${container}` });
+    // some time after the other end is up: what comes before is lost
+    const port = ["dev", hostVethName(idOf(id))];
+    await until(`${container}'s port forwards`, deadlineMs, () =>
+      this.inside("bridge", "link", "show", ...port).includes(" state forwarding "),
+    );
   }
 
   async end(container: string, id: string): Promise<void> {

@@ -159,6 +159,7 @@ describe("links", () => {
         expect(ip("-n box -d link show eth0")).to.equal(inside);
         expect(linkJson("tsc-1").ifalias).to.equal(undefined);
       } finally {
+        ip("link del tsv-1"); // the namespace would take it along some time later
         ip("netns del box");
       }
     });
