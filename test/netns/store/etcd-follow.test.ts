@@ -38,7 +38,9 @@ describe("A follower of an EtcdStore", () => {
     for (const _ of [1, 2, 3]) {
       const before = acknowledged.length;
       await until("it is written", backMs, () => acknowledged.length > before + 50);
+      const resets = mirror.resets;
       await server.restart();
+      await until("the follower is back", backMs, () => mirror.resets > resets);
     }
     const before = acknowledged.length;
     await until("it is written again", backMs, () => acknowledged.length > before + 50);
@@ -96,9 +98,10 @@ describe("A follower of an EtcdStore", () => {
 
   it("notices that a server does not answer any more, though its connections stay", async () => {
     const store = await openStore({}, { checkMs: 200, timeoutMs: 300 });
+    const writer = await openStore(); // which may take longer
     const { ready, end } = store.follow("network", mirror);
     await ready;
-    await store.commit([put("before", {})]);
+    await writer.commit([put("before", {})]);
     await mirror.has("before");
     server.pause();
     try {
@@ -108,7 +111,7 @@ describe("A follower of an EtcdStore", () => {
     }
     expect(reported[0]?.message).to.contain("no answer within 0.3 s");
     await until("it is back", backMs, () => reported.at(-1) === null);
-    await store.commit([put("a", {})]);
+    await writer.commit([put("a", {})]);
     await mirror.has("a");
     expect(mirror.resets).to.be.greaterThan(1);
     await end();

@@ -9,6 +9,7 @@ import { expect } from "chai";
 import { explain } from "../../../src/errors.ts";
 import { SqliteStore } from "../../../src/store/sqlite-store.ts";
 import type { Change } from "../../../src/store/store.ts";
+import { until } from "../../support/poll.ts";
 import { errorOf } from "../../support/store-changes.ts";
 import { behavesAsStore } from "../../support/store-contract.ts";
 
@@ -162,7 +163,11 @@ describe("SqliteStore", () => {
     for (const afterMs of [50, 200, 400]) {
       const child = spawn(process.execPath, [support("commit-forever.ts").pathname, directory]);
       const [output, complaints] = [text(child.stdout), text(child.stderr)];
-      await once(child.stdout, "data");
+      let read = "";
+      child.stdout.on("data", (chunk) => {
+        read += chunk;
+      });
+      await until("more than ten commits", 5000, () => read.split("\n").length > 11);
       setTimeout(() => child.kill("SIGKILL"), afterMs);
       const [, signal] = await once(child, "exit");
       expect(signal, await complaints).to.equal("SIGKILL");
