@@ -186,7 +186,8 @@ async function runMocha(run: Run, files: readonly string[], scratch: string, way
     "--exit",
     ...files,
   ];
-  const ours = { TEST_TSNET_TOTALS: totalsFile, NODE_NO_WARNINGS: "1" };
+  // as many threads as the product has: compile-cache.ts
+  const ours = { TEST_TSNET_TOTALS: totalsFile, NODE_NO_WARNINGS: "1", UV_THREADPOOL_SIZE: "8" };
   const env = { ...process.env, ...patience, ...packagingOf(run, scratch), ...ours };
   const output = join(scratch, "output");
   const stdio = way === "alone" ? "inherit" : openSync(output, "w");

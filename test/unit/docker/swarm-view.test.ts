@@ -22,7 +22,7 @@ describe("SwarmView", () => {
 
   const open = (options: Partial<SwarmViewOptions> = {}): void => {
     const often = { everyMs, calmMs: everyMs };
-    view = new SwarmView({ socketPath: docker.socketPath, log, pauseMs: 1, waitMs: 100, ...often, ...options });
+    view = new SwarmView({ socketPath: docker.socketPath, log, pauseMs: 1, ...often, ...options });
     view.onChange((changed) => told.push(changed));
   };
   const peers = () => view.network(id)?.peers;
@@ -151,6 +151,8 @@ describe("SwarmView", () => {
 
   it("keeps what it knows where Docker hangs, asks for others meanwhile, and says so once, and once when it is over", async () => {
     const other = "b".repeat(25);
+    await view.stop();
+    open({ waitMs: 100 });
     docker.networks.set(other, networkAnswer(["10.0.0.3"]));
     await docker.listen();
     view.start();
