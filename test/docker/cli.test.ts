@@ -76,7 +76,7 @@ describe("the command tsnet on a Docker host", () => {
       "127.0.0.1:8081:80",
     );
     const from = `--from ${client.ipv4}`;
-    expect(await answers(host().outside.client, "tcp", host().ipv4, 8080)).to.equal(true);
+    await ask(host().outside.client, "tcp", host().ipv4, 8080);
     expect(await verdictOf(`8080 ${from}`)).to.equal("reaches");
     const text = await tsnet(`firewall explain 8080/tcp ${from}`);
     expect(text)
@@ -95,7 +95,7 @@ describe("the command tsnet on a Docker host", () => {
     await Container.run(host(), { network: "closed", serve: true }, "-p", "8083:80");
     const stranger = await Container.run(host(), { network: "web" });
     const address = await stranger.ipv4("web");
-    expect(await answers(host().outside.client, "tcp", host().ipv4, 8083)).to.equal(true);
+    await ask(host().outside.client, "tcp", host().ipv4, 8083);
     expect(await verdictOf(`8083 --from ${client.ipv4}`)).to.equal("reaches");
     expect(await answers(stranger, "tcp", host().ipv4, 8083)).to.equal(false);
     expect(await verdictOf(`8083 --from ${address}`)).to.equal("dropped");

@@ -6,7 +6,7 @@ import { image } from "../support/image.ts";
 import { client, hostNetwork } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
-import { answers, ask, type Protocol, SteadySender } from "../support/probe.ts";
+import { answerSeconds, answers, ask, type Protocol, SteadySender, silenceSeconds } from "../support/probe.ts";
 
 const protocols: readonly Protocol[] = ["tcp", "udp"];
 const dual = ["--ipv6", "--subnet", "10.82.0.0/24", "--subnet", "fd00:82::/64"];
@@ -183,7 +183,7 @@ describe("ports that somebody else wants as well", () => {
     expect((await internal.exec(`ip route add default via ${gateway}`)).code).to.equal(0);
     const asked = [8091, 8092].map((port) => [host().ipv4, port] as const);
     expect(await answersOf(internal, asked)).to.deep.equal([false, false, false, false]);
-    expect(await answersOf(plain, asked)).to.deep.equal([true, true, true, true]);
+    expect(await answersOf(plain, asked, answerSeconds)).to.deep.equal([true, true, true, true]);
   });
 
   it("do not answer an internal network by a socket of the plugin, and answer others", async () => {
@@ -202,9 +202,11 @@ describe("ports that somebody else wants as well", () => {
       ] as const;
     const internal = await Container.run(host(), { network: "inside" });
     expect(await answersOf(internal, targets("10.83.0.1", "fd00:83::1"))).to.deep.equal(Array(6).fill(false));
-    expect(await answers(internal, "tcp", "10.83.0.1", 8098)).to.equal(true);
+    await ask(internal, "tcp", "10.83.0.1", 8098);
     const plain = await Container.run(host(), { network: "plain" });
-    expect(await answersOf(plain, targets("10.82.0.1", "fd00:82::1"))).to.deep.equal(Array(6).fill(true));
+    expect(await answersOf(plain, targets("10.82.0.1", "fd00:82::1"), answerSeconds)).to.deep.equal(
+      Array(6).fill(true),
+    );
   });
 
   it("are no way for a container of tsnet to reach what a container of Docker's does not publish, and not the other way round", async () => {
@@ -228,7 +230,9 @@ describe("ports that somebody else wants as well", () => {
     const seen = await Promise.all(
       pairs.map(async ([from, to]) => ({
         byHost: await Promise.all(
-          protocols.map((protocol) => answers(places[from] as Container, protocol, host().ipv4, 8093 + to)),
+          protocols.map((protocol) =>
+            answers(places[from] as Container, protocol, host().ipv4, 8093 + to, answerSeconds),
+          ),
         ),
         direct: await Promise.all(
           [80, 7].map((port) => answers(places[from] as Container, "tcp", addresses[to] ?? "", port)),
@@ -236,7 +240,7 @@ describe("ports that somebody else wants as well", () => {
       })),
     );
     for (const each of seen) expect(each).to.deep.equal({ byHost: [true, true], direct: [false, false] });
-    for (const address of addresses) expect(await answers(host(), "tcp", address), address).to.equal(true);
+    for (const address of addresses) await ask(host(), "tcp", address);
   });
 
   /** What a failed start may leave nowhere: elements of maps and records of endpoints. */
@@ -248,9 +252,13 @@ describe("ports that somebody else wants as well", () => {
 });
 
 /** Whether each of these ports of the host answers, by tcp and by udp. */
-const answersOf = (from: Container, targets: readonly (readonly [address: string, port: number])[]) =>
+const answersOf = (
+  from: Container,
+  targets: readonly (readonly [address: string, port: number])[],
+  seconds = silenceSeconds,
+) =>
   Promise.all(
-    targets.flatMap(([address, port]) => protocols.map((protocol) => answers(from, protocol, address, port))),
+    targets.flatMap(([address, port]) => protocols.map((protocol) => answers(from, protocol, address, port, seconds))),
   );
 
 /** Those whose outcome is another one. */

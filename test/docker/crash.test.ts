@@ -4,6 +4,7 @@ import { type Story, storyOfDocker, storyOfKernel, storyOfRecords } from "../sup
 import { useHost } from "../support/docker-suite.ts";
 import type { Host } from "../support/host.ts";
 import { image } from "../support/image.ts";
+import { patience } from "../support/patience.ts";
 import { driver } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
 
@@ -22,7 +23,7 @@ const releasedMs = 130_000;
 const settings = { TSNET_ORPHAN_GRACE: "30s" };
 
 describe("kill -9 of the plugin in the middle of 200 container starts and removals", function () {
-  this.timeout(400_000);
+  this.timeout(400_000 * patience);
   const host = useHost();
   const gateway = "10.80.0.1";
   before("which gives back soon what nobody uses", async () => {

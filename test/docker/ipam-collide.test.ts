@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { useHost } from "../support/docker-suite.ts";
-import { driver } from "../support/plugin.ts";
+import { driver, type LogLine } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
 
 /** An event of Docker's, and a list of its networks. */
@@ -82,10 +82,9 @@ describe("a subnet that tsnet chooses", () => {
   it("is still chosen where Docker's socket cannot be had", async () => {
     await restart({ ...settings, TSNET_DOCKER_SOCKET: "/run/none.sock" });
     await create("ours", ...ours);
-    const lines = host()
-      .plugin.logged(30)
-      .filter(({ msg }) => msg.startsWith("Docker cannot be asked"));
-    expect(lines.at(-1)).to.include({ socket: "/run/none.sock" });
+    const isMeant = ({ msg, socket }: LogLine): boolean =>
+      msg.startsWith("Docker cannot be asked") && socket === "/run/none.sock";
+    await host().plugin.untilLogged(30, "so", isMeant);
   });
 
   it("follows Docker through its restart", async () => {

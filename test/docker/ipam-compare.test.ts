@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { Container } from "../support/container.ts";
-import { expectNothingLeft } from "../support/docker-suite.ts";
+import { dockerIsAsked, expectNothingLeft } from "../support/docker-suite.ts";
 import { Host } from "../support/host.ts";
 import { type Form, guests } from "../support/ipam-address-forms.ts";
 import { type Expected, meantIn, reasons, wordingsIn } from "../support/ipam-differences.ts";
@@ -27,6 +27,7 @@ describe("tsnet's address management, compared with Docker's own", () => {
     if (around) await host.sh(around.before);
     const steps = await tryCommands(host, side, commands).finally(async () => {
       await clear(host, guests);
+      await dockerIsAsked(host);
       if (around) await host.sh(around.after);
     });
     if (either === undefined) return steps;

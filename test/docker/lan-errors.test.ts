@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { Container } from "../support/container.ts";
-import { expectNothingLeft, useHost } from "../support/docker-suite.ts";
+import { dockerIsAsked, expectNothingLeft, useHost } from "../support/docker-suite.ts";
 import { image } from "../support/image.ts";
 import { hostSubnet, isSince, onParent } from "../support/lan.ts";
 
@@ -98,6 +98,7 @@ describe("networks of mode macvlan that cannot be", () => {
         const { stderr } = await create(driver, second, "second");
         expect(stderr).to.include(words.replace("ID", id));
         await host().docker("network", "rm", "first");
+        await dockerIsAsked(host());
       }
       await expectNothingLeft(host());
     }

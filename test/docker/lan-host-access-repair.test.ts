@@ -90,6 +90,8 @@ describe("host access, when others change it", () => {
       repairMs,
       async () => (await wayTo(host(), "192.168.79.40"))[0] === `route ${link} 192.168.79.1`,
     );
+    const isUp = async () => (await other.ip("link show dev eth0"))[0]?.operstate === "UP";
+    await until("the container has its link", repairMs, isUp);
     await ping(host(), "192.168.79.40");
     await ping(other, "192.168.79.1");
     await other.remove();

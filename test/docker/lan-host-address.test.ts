@@ -12,6 +12,9 @@ const address = "192.168.77.250";
 const address6 = "fd00:77::250";
 const withAddress = (...addresses: string[]): string[] => ["-o", `tsnet.host_address=${addresses.join(",")}`];
 
+/** Until the state is restored, after it listens. */
+const restoredMs = 5_000;
+
 describe("the host's own address in a network with host access", () => {
   const host = useHost();
   const run = (...args: string[]) => Container.run(host(), { network: "lan", serve: true }, ...args);
@@ -144,7 +147,9 @@ describe("the host's own address in a network with host access", () => {
     await host().reboot();
     await host().plugin.start();
     await host().dockerd.start([]);
-    expect(await hasLink(host(), shim)).to.equal(true);
-    expect(await addressesOf(shim)).to.have.members([`${address}/32`, `${address6}/128`]);
+    const wanted = [`${address}/32`, `${address6}/128`];
+    await until("it has its addresses", restoredMs, async () => {
+      return (await hasLink(host(), shim)) && `${(await addressesOf(shim)).toSorted()}` === `${wanted.toSorted()}`;
+    });
   });
 });

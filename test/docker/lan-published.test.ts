@@ -3,7 +3,7 @@ import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
 import { createLan } from "../support/lan.ts";
 import { router } from "../support/outside.ts";
-import { answers, ask } from "../support/probe.ts";
+import { answerSeconds, answers, ask, silenceSeconds } from "../support/probe.ts";
 
 describe("a container on a bridge network and on a LAN network", () => {
   const host = useHost();
@@ -20,7 +20,8 @@ describe("a container on a bridge network and on a LAN network", () => {
       const a = await Container.run(host(), { network: "inner", serve: true }, "-p", "8081:80");
       await host().docker("network", "connect", "lan", a.id);
       expect(await ask(segment, "tcp", await a.ipv4("lan"))).to.equal(router.ipv4);
-      expect(await answers(segment, "tcp", host().ipv4, 8081)).to.equal(isAnswered);
+      const seconds = isAnswered ? answerSeconds : silenceSeconds;
+      expect(await answers(segment, "tcp", host().ipv4, 8081, seconds)).to.equal(isAnswered);
     });
   }
 });

@@ -5,7 +5,7 @@ import { iptablesIs, noDuplicateCheck } from "../support/firewalls.ts";
 import { client } from "../support/outside.ts";
 import { driver } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
-import { answers, ask, type Place } from "../support/probe.ts";
+import { answerSeconds, answers, ask, type Place, silenceSeconds } from "../support/probe.ts";
 
 type Family = "ipv4" | "ipv6";
 
@@ -107,7 +107,8 @@ for (const backend of ["nft", "legacy"] as const) {
           [c, 22],
           [b, 23],
         ] as const;
-        return await Promise.all(pairs.map(([from, to]) => answers(from, "tcp", container(to))));
+        const seconds = (from: Container, to: number) => (from === a && to === 22 ? silenceSeconds : answerSeconds);
+        return await Promise.all(pairs.map(([from, to]) => answers(from, "tcp", container(to), 80, seconds(from, to))));
       });
       expect(reached).to.deep.equal([
         [false, true, true, true],
@@ -120,19 +121,19 @@ for (const backend of ["nft", "legacy"] as const) {
       await inBoth((family) => ask(host().outside.client, "tcp", host()[family], 8030));
       await host().plugin.stop();
       for (const { program } of Object.values(families)) await host().sh(`${program} -w -F FORWARD`);
-      expect(await inBoth(isForwarded)).to.deep.equal([false, false]);
+      expect(await inBoth((family) => isForwarded(family, silenceSeconds))).to.deep.equal([false, false]);
       await host().plugin.start();
       await until("the rules are back", restoredMs, async () => `${await inBoth(countOurRules)}` === "1,1");
-      expect(await inBoth(isForwarded)).to.deep.equal([true, true]);
+      expect(await inBoth((family) => isForwarded(family, answerSeconds))).to.deep.equal([true, true]);
       for (const { program } of Object.values(families)) await host().sh(`${program} -w -I FORWARD -j DOCKER-USER`);
     });
 
     const inBoth = <T>(work: (family: Family) => Promise<T>) => Promise.all([work("ipv4"), work("ipv6")]);
 
-    async function isForwarded(family: Family): Promise<boolean> {
+    async function isForwarded(family: Family, seconds: number): Promise<boolean> {
       const listing = await host().sh(`${families[family].program} -w -S FORWARD`);
       expect(listing).to.include("-P FORWARD DROP");
-      return await answers(host().outside.client, "tcp", host()[family], 8030);
+      return await answers(host().outside.client, "tcp", host()[family], 8030, seconds);
     }
 
     async function countOurRules(family: Family): Promise<number> {
@@ -161,7 +162,10 @@ for (const backend of ["nft", "legacy"] as const) {
         ["neighbor", host().outside.router],
       ];
       const rows = Object.entries(table).map(async ([name, { n }]) => {
-        const isLetIn = await Promise.all(places.map(([, place]) => answers(place, "tcp", host()[family], 8000 + n)));
+        const seconds = (who: string) => (expected[name]?.some((one) => one === who) ? answerSeconds : silenceSeconds);
+        const isLetIn = await Promise.all(
+          places.map(([who, place]) => answers(place, "tcp", host()[family], 8000 + n, seconds(who))),
+        );
         return [name, places.flatMap(([who], index) => (isLetIn[index] ? [who] : []))] as const;
       });
       return Object.fromEntries(await Promise.all(rows));

@@ -5,6 +5,7 @@ import { useHost } from "../support/docker-suite.ts";
 import { enableUfw, machineFirewallFiles, startFirewalld } from "../support/firewalls.ts";
 import type { Host } from "../support/host.ts";
 import { client } from "../support/outside.ts";
+import { patience } from "../support/patience.ts";
 import { driver } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
 import { ask, ping } from "../support/probe.ts";
@@ -131,7 +132,7 @@ describe("somebody else at the firewall", () => {
     for (const [index, change] of [...changes, () => host().sh(twice)].entries()) {
       await change();
       await until(`undone: ${byHand[index] ?? twice}`, repairedMs, async () => (await ours()) === before);
-      expect(await isAnswered(8080)).to.equal(true);
+      expect(await ask(host().outside.client, "tcp", host().ipv4, 8080)).to.equal(client.ipv4);
       expect(await isAnswered(8099)).to.equal(false);
     }
     expect(await host().sh("nft list table inet mine && nft delete table inet mine")).to.equal(mine);
@@ -162,7 +163,7 @@ describe("somebody else at the firewall", () => {
   async function makeWhatGoes(): Promise<() => Promise<void>> {
     await host().docker("network", "create", "-d", driver, "doomed");
     const container = await Container.run(host(), { network: "doomed", serve: true }, "-p", "8086:80");
-    expect(await isAnswered(8086)).to.equal(true);
+    expect(await ask(host().outside.client, "tcp", host().ipv4, 8086)).to.equal(client.ipv4);
     return async () => {
       await container.remove();
       await host().docker("network", "rm", "doomed");
@@ -172,7 +173,7 @@ describe("somebody else at the firewall", () => {
   /** A new connection from outside, without the time for a second try. */
   async function isAnswered(port: number): Promise<boolean> {
     const connect = `exec 3<>/dev/tcp/${host().ipv4}/${port} && echo >&3 && head -n 1 <&3`;
-    const { stdout } = await host().outside.client.exec(`timeout 0.3 bash -c '${connect}' 2>/dev/null`);
+    const { stdout } = await host().outside.client.exec(`timeout ${0.3 * patience} bash -c '${connect}' 2>/dev/null`);
     return stdout.trim() === client.ipv4;
   }
 

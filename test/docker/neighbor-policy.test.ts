@@ -4,32 +4,28 @@ import { useHost } from "../support/docker-suite.ts";
 import { enableUfw, machineFirewallFiles, noDuplicateCheck, startFirewalld } from "../support/firewalls.ts";
 import type { Host } from "../support/host.ts";
 import { client, hostNetwork } from "../support/outside.ts";
+import { patience } from "../support/patience.ts";
 import { driver } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
-import { answers, ask, type Place, type Protocol } from "../support/probe.ts";
+import { answerSeconds, answers, ask, type Place, type Protocol, silenceSeconds } from "../support/probe.ts";
 
 const protocols: readonly Protocol[] = ["tcp", "udp"];
 const both = (hostPort: number) => protocols.flatMap((protocol) => ["-p", `${hostPort}:80/${protocol}`]);
 
-/** "tcp from client to 192.168.77.1:8080" and so on: what was asked, and whether an answer came. */
-type Answered = Record<string, boolean>;
+/** Called "tcp from client to 192.168.77.1 8080" and so on. */
+type Question = readonly [who: string, from: Place, protocol: Protocol, address: string, port: number];
 
-/** Asks all at once: silence takes its time. */
-async function askAll(
-  questions: readonly (readonly [who: string, from: Place, protocol: Protocol, address: string, port: number])[],
-): Promise<Answered> {
-  const answered = questions.map(
-    async ([who, from, protocol, address, port]) =>
-      [`${protocol} from ${who} to ${address} ${port}`, await answers(from, protocol, address, port)] as const,
-  );
-  return Object.fromEntries(await Promise.all(answered));
+/** Asks all at once: silence takes its time. @returns the questions that should have had another answer */
+async function wrong(questions: readonly Question[], expected: (question: string) => boolean): Promise<string[]> {
+  const asked = questions.map(async ([who, from, protocol, address, port]) => {
+    const question = `${protocol} from ${who} to ${address} ${port}`;
+    const isExpected = expected(question);
+    const seconds = isExpected ? answerSeconds : silenceSeconds;
+    const isAnswered = await answers(from, protocol, address, port, seconds);
+    return isAnswered === isExpected ? [] : `${question}: ${isAnswered ? "answered" : "silence"}`;
+  });
+  return (await Promise.all(asked)).flat();
 }
-
-/** The questions that should have had another answer. */
-const wrong = (answered: Answered, expected: (question: string) => boolean): string[] =>
-  Object.entries(answered)
-    .filter(([question, isAnswered]) => isAnswered !== expected(question))
-    .map(([question, isAnswered]) => `${question}: ${isAnswered ? "answered" : "silence"}`);
 
 const subnets = (n: number) => ["--ipv6", "--subnet", `10.81.${n}.0/24`, "--subnet", `fd00:81:${n}::/64`];
 
@@ -62,21 +58,19 @@ describe("-o tsnet.publish_from", () => {
         ),
       );
       const isStrange = who === "neighbor" || who === "stranger";
-      expect(wrong(await askAll(questions), (question) => question.endsWith("8081") || !isStrange)).to.deep.equal([]);
+      expect(await wrong(questions, (question) => question.endsWith("8081") || !isStrange)).to.deep.equal([]);
     }
-    const own = await askAll(
-      protocols.flatMap((protocol) =>
-        ["127.0.0.1", "::1"].map((address) => ["host", host(), protocol, address, 8080] as const),
-      ),
+    const own: Question[] = protocols.flatMap((protocol) =>
+      ["127.0.0.1", "::1"].map((address) => ["host", host(), protocol, address, 8080] as const),
     );
-    expect(wrong(own, () => true)).to.deep.equal([]);
+    expect(await wrong(own, () => true)).to.deep.equal([]);
   });
 
   it("drops what others send, so that they are not even refused", async () => {
     await create("closed", ...from);
     await Container.run(host(), { network: "closed", serve: true }, "-p", "8080:80");
     const connect = (port: number) =>
-      host().outside.router.exec(`timeout 1 bash -c 'exec 3<>/dev/tcp/${host().ipv4}/${port}'`);
+      host().outside.router.exec(`timeout ${patience} bash -c 'exec 3<>/dev/tcp/${host().ipv4}/${port}'`);
     const [dropped, refused] = await Promise.all([connect(8080), connect(8082)]);
     expect(dropped.code).to.equal(timedOut);
     expect(refused.stderr).to.include("Connection refused");
@@ -92,14 +86,12 @@ describe("-o tsnet.publish_from", () => {
       ["neighbor", host().outside.router],
       ["host", host()],
     ];
-    const answered = await askAll(
-      places.flatMap(([who, place]) =>
-        protocols.flatMap((protocol) => [8080, 8081].map((port) => [who, place, protocol, host().ipv6, port] as const)),
-      ),
+    const questions: Question[] = places.flatMap(([who, place]) =>
+      protocols.flatMap((protocol) => [8080, 8081].map((port) => [who, place, protocol, host().ipv6, port] as const)),
     );
-    expect(wrong(answered, (question) => question.endsWith("8081") || !question.includes("neighbor"))).to.deep.equal(
-      [],
-    );
+    expect(
+      await wrong(questions, (question) => question.endsWith("8081") || !question.includes("neighbor")),
+    ).to.deep.equal([]);
   });
 
   it("is there again when somebody has emptied the firewall, and goes with the network", async () => {
@@ -173,25 +165,19 @@ describe("-o tsnet.publish_policy=host", () => {
       const serve = (network: string, ...args: string[]) => Container.run(host(), { network, serve: true }, ...args);
       await serve("obedient", ...both(8080), ...both(8082));
       await serve("bypassing", ...both(8081));
-      const askFromOutside = () =>
-        askAll(
-          protocols.flatMap((protocol) =>
-            [host().ipv4, host().ipv6].flatMap((address) =>
-              [8080, 8081, 8082].map((port) => ["client", host().outside.client, protocol, address, port] as const),
-            ),
-          ),
-        );
-      expect(
-        wrong(await askFromOutside(), () => true),
-        "without a firewall",
-      ).to.deep.equal([]);
+      const fromOutside: Question[] = protocols.flatMap((protocol) =>
+        [host().ipv4, host().ipv6].flatMap((address) =>
+          [8080, 8081, 8082].map((port) => ["client", host().outside.client, protocol, address, port] as const),
+        ),
+      );
+      expect(await wrong(fromOutside, () => true), "without a firewall").to.deep.equal([]);
       await using _firewall = await start(host());
       await lettingThrough(8081);
-      expect(wrong(await askFromOutside(), (question) => question.endsWith("8081"))).to.deep.equal([]);
+      expect(await wrong(fromOutside, (question) => question.endsWith("8081"))).to.deep.equal([]);
       expect(await ask(host(), "tcp", "127.0.0.1", 8080)).to.equal("10.81.1.1");
       await host().sh(allow);
       await lettingThrough(8081);
-      expect(wrong(await askFromOutside(), (question) => !question.endsWith("8082"))).to.deep.equal([]);
+      expect(await wrong(fromOutside, (question) => !question.endsWith("8082"))).to.deep.equal([]);
       expect(await ask(host().outside.client, "tcp", host().ipv4, 8080)).to.equal("10.81.1.1");
       expect(await ask(host().outside.client, "tcp", host().ipv4, 8081)).to.equal(client.ipv4);
     });

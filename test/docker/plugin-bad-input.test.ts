@@ -7,6 +7,7 @@ import { removeAll } from "../support/docker-suite.ts";
 import { Host } from "../support/host.ts";
 import { image, loadImage } from "../support/image.ts";
 import { pluginName } from "../support/managed-plugin.ts";
+import { patience } from "../support/patience.ts";
 import { until } from "../support/poll.ts";
 import { refusedStart, saidBy } from "../support/refusals.ts";
 
@@ -54,8 +55,11 @@ const causes: readonly Cause[] = [
   },
 ];
 
+/** Docker passes on what a managed plugin writes. */
+const saidMs = 5_000;
+
 describe("a managed plugin that cannot start", function () {
-  this.timeout(180_000);
+  this.timeout(180_000 * patience);
   let host: Host;
   const stateDirectory = () => host.plugin.stateDirectory;
   /** dockerd stops, unless it has, and starts: within the harness's deadline. */
@@ -101,7 +105,7 @@ describe("a managed plugin that cannot start", function () {
         ["--ipam-driver", "tsnet"],
       ])
         expect(await create(...args)).to.match(says);
-      expect(saidBy(host).at(-1)).to.match(says);
+      await until("the log says so", saidMs, () => says.test(saidBy(host).at(-1) ?? ""));
 
       await host.dockerd.stop(); // which unmounts all that is mounted below a plugin's directory
       await make(host, stateDirectory());
@@ -151,7 +155,7 @@ describe("a managed plugin that cannot start", function () {
 });
 
 describe("a program that cannot start", function () {
-  this.timeout(180_000);
+  this.timeout(180_000 * patience);
   for (const { what, make, cure, says } of causes)
     it(`because ${what}: says so and ends, and starts once the cause is gone`, async () => {
       await using host = await Host.create({ packaging: "socket" });

@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { useHost } from "../support/docker-suite.ts";
 import { Host } from "../support/host.ts";
 import { pluginName } from "../support/managed-plugin.ts";
+import { patience } from "../support/patience.ts";
 import { socketInside } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
 import { installAs, refusedStart, saidBy } from "../support/refusals.ts";
@@ -11,10 +12,13 @@ import { SocketPlugin } from "../support/socket-plugin.ts";
 /** A managed plugin that cannot start ends after 10 s, and dockerd starts it again. */
 const healedMs = 30_000;
 
+/** Docker passes on what a managed plugin writes. */
+const saidMs = 5_000;
+
 const second = "tsnet-two:latest";
 
 describe("two tsnet on one host", function () {
-  this.timeout(180_000);
+  this.timeout(180_000 * patience);
   const host = useHost([], { packaging: "managed" });
   let program: SocketPlugin;
   beforeEach(() => {
@@ -42,7 +46,7 @@ describe("two tsnet on one host", function () {
       "s",
     );
     expect(await create(pluginName)).to.match(first);
-    expect(lastSaid()).to.match(first);
+    await until("the log says so", saidMs, () => first.test(lastSaid()));
     expect(await works("tsnet")).to.equal(true);
 
     const startedAt = performance.now();
@@ -144,7 +148,7 @@ describe("a program that is started before Docker", () => {
 });
 
 describe("a host without nf_tables", function () {
-  this.timeout(180_000);
+  this.timeout(180_000 * patience);
   const wrapper = new URL("../support/without-netfilter.ts", import.meta.url).pathname;
   const says = "the kernel has no nf_tables that can be used: load the module nf_tables, or take a kernel that has it";
   const why = "socket: EPROTONOSUPPORT Protocol not supported";

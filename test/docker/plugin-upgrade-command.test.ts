@@ -12,6 +12,7 @@ import { Host } from "../support/host.ts";
 import { loadImage } from "../support/image.ts";
 import { LiveTraffic } from "../support/live-traffic.ts";
 import { client } from "../support/outside.ts";
+import { patience } from "../support/patience.ts";
 import { packaging } from "../support/plugin.ts";
 import { ask } from "../support/probe.ts";
 import { build, installPlugin, publish, reference, startRegistry } from "../support/registry.ts";
@@ -74,7 +75,7 @@ describe("tsnet upgrade", () => {
   });
 
   const onHost = (words: string): Promise<Outcome> =>
-    attempt(host.namespace.command(["sh", "-c", `${clone}/plugin/tsnet ${words}`]), { timeoutMs: 100_000 });
+    attempt(host.namespace.command(["sh", "-c", `${clone}/plugin/tsnet ${words}`]), { timeoutMs: 100_000 * patience });
   const inspect = () => host.dockerd.api("GET", "/plugins/tsnet-plugin/json");
   /** What is installed is whole: it serves what was there, and what comes. */
   const expectWorking = async (tag: string) => {

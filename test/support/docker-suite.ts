@@ -1,11 +1,14 @@
 /** What the files of the docker ring have in common. */
 import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Host, type HostOptions } from "./host.ts";
 import { driver } from "./plugin.ts";
 import { until } from "./poll.ts";
 
 /** Deletes are batched, and a namespace takes a moment to go. */
 const settleMs = 3_000;
+
+const program = fileURLToPath(new URL("../../src/cli/tsnet", import.meta.url));
 
 const logLines = 25;
 const logLineLength = 500;
@@ -66,6 +69,9 @@ async function hasMiscounted(host: Host): Promise<boolean> {
   const log = readFileSync(host.dockerd.logFile, "utf8");
   return log.includes(`id ${left.Id} has active endpoints`);
 }
+
+/** Has tsnet ask Docker for its networks now: otherwise it hears of a change a moment after the docker command that made it. */
+export const dockerIsAsked = (host: Host): Promise<string> => host.sh(`${program} ipam check --json || [ $? = 1 ]`); // 1 is for findings
 
 /** @throws Error that names what tsnet has left on the host, with no network there */
 export async function expectNothingLeft(host: Host): Promise<void> {

@@ -6,7 +6,7 @@ import type { Host } from "./host.ts";
 import { hostSubnet, type LanMode, lanDriver, onParent } from "./lan.ts";
 import { hostNetwork } from "./outside.ts";
 import { until } from "./poll.ts";
-import { ask, everything, type Place, ping, reachable } from "./probe.ts";
+import { ask, everything, type Place, ping, reached } from "./probe.ts";
 
 /** What an administrator waits for a repair. */
 export const repairMs = 1000;
@@ -21,7 +21,7 @@ export async function createWithAccess(host: Host, mode: LanMode, name: string, 
 /** The host and a container with the test image's server reach each other, under the addresses that they have on the LAN. */
 export async function expectBothWays(host: Host, container: Container, network = "lan"): Promise<void> {
   const address = await container.ipv4(network);
-  expect(await reachable(host, address)).to.deep.equal(everything);
+  expect(await reached(host, address)).to.deep.equal(everything);
   expect(await ask(host, "tcp", address)).to.equal(hostNetwork.ipv4(1));
   await ping(container, hostNetwork.ipv4(1));
 }

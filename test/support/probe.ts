@@ -2,6 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { attempt, exitOf, type Outcome } from "./commands.ts";
+import { patience } from "./patience.ts";
 import { until } from "./poll.ts";
 
 /** Where traffic starts: a host, a container, the client outside. */
@@ -16,7 +17,7 @@ const exec = async (from: Place, script: string): Promise<Outcome> =>
 export type Protocol = "tcp" | "udp";
 
 /** Within a machine an answer takes less than a millisecond; the rest is for a busy one. */
-export const answerSeconds = 5;
+export const answerSeconds = 5 * patience;
 
 /** Long enough that what would come has come, and that a lost first packet would have been sent again. */
 export const silenceSeconds = 1.5;
