@@ -8,6 +8,7 @@ import { Host } from "../support/host.ts";
 import { image, loadImage } from "../support/image.ts";
 import { pluginName } from "../support/managed-plugin.ts";
 import { patience } from "../support/patience.ts";
+import { loggedMs } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
 import { refusedStart, saidBy } from "../support/refusals.ts";
 
@@ -54,9 +55,6 @@ const causes: readonly Cause[] = [
     says: /the disk of \S+ is full: free some space/,
   },
 ];
-
-/** Docker passes on what a managed plugin writes. */
-const saidMs = 5_000;
 
 describe("a managed plugin that cannot start", function () {
   this.timeout(180_000 * patience);
@@ -105,7 +103,7 @@ describe("a managed plugin that cannot start", function () {
         ["--ipam-driver", "tsnet"],
       ])
         expect(await create(...args)).to.match(says);
-      await until("the log says so", saidMs, () => says.test(saidBy(host).at(-1) ?? ""));
+      await until("the log says so", loggedMs, () => says.test(saidBy(host).at(-1) ?? ""));
 
       await host.dockerd.stop(); // which unmounts all that is mounted below a plugin's directory
       await make(host, stateDirectory());

@@ -4,16 +4,13 @@ import { useHost } from "../support/docker-suite.ts";
 import { Host } from "../support/host.ts";
 import { pluginName } from "../support/managed-plugin.ts";
 import { patience } from "../support/patience.ts";
-import { socketInside } from "../support/plugin.ts";
+import { loggedMs, socketInside } from "../support/plugin.ts";
 import { until } from "../support/poll.ts";
 import { installAs, refusedStart, saidBy } from "../support/refusals.ts";
 import { SocketPlugin } from "../support/socket-plugin.ts";
 
 /** A managed plugin that cannot start ends after 10 s, and dockerd starts it again. */
 const healedMs = 30_000;
-
-/** Docker passes on what a managed plugin writes. */
-const saidMs = 5_000;
 
 const second = "tsnet-two:latest";
 
@@ -46,7 +43,7 @@ describe("two tsnet on one host", function () {
       "s",
     );
     expect(await create(pluginName)).to.match(first);
-    await until("the log says so", saidMs, () => first.test(lastSaid()));
+    await until("the log says so", loggedMs, () => first.test(lastSaid()));
     expect(await works("tsnet")).to.equal(true);
 
     const startedAt = performance.now();

@@ -70,8 +70,11 @@ async function hasMiscounted(host: Host): Promise<boolean> {
   return log.includes(`id ${left.Id} has active endpoints`);
 }
 
-/** Has tsnet ask Docker for its networks now: otherwise it hears of a change a moment after the docker command that made it. */
-export const dockerIsAsked = (host: Host): Promise<string> => host.sh(`${program} ipam check --json || [ $? = 1 ]`); // 1 is for findings
+/**
+ * Has tsnet ask Docker for its networks now, as its check does, which ends with 1 where it finds something: otherwise it hears of a
+ * change a moment after the docker command that made it.
+ */
+export const dockerIsAsked = (host: Host): Promise<string> => host.sh(`${program} ipam check --json || [ $? = 1 ]`);
 
 /** @throws Error that names what tsnet has left on the host, with no network there */
 export async function expectNothingLeft(host: Host): Promise<void> {

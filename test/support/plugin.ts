@@ -15,7 +15,7 @@ export const packaging = (process.env["TEST_TSNET_PACKAGING"] ?? "socket") as Pa
 export const socketInside = "/run/docker/plugins/tsnet.sock";
 
 /** Docker passes on what a managed plugin writes within this time. */
-const loggedMs = 5_000;
+export const loggedMs = 5_000;
 
 /** A line of its log. */
 export interface LogLine {

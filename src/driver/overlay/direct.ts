@@ -106,19 +106,21 @@ export class Direct {
    */
   async repair(namespaces?: ReadonlySet<string>): Promise<readonly string[]> {
     const { kernel, plane, recorded } = this.#needs;
+    const isMeant = ({ network }: DirectNetwork): boolean => namespaces?.has(namespaceName(network.id)) ?? true;
+    const isWhole = ({ network }: DirectNetwork): boolean => this.#told.get(network.id)?.isWhole ?? false;
     // routes are compared for all networks: what the control plane has just told of another may still wait for its turn
-    const isMeant = ({ network }: DirectNetwork): boolean =>
-      (namespaces?.has(namespaceName(network.id)) ?? true) || !this.#told.get(network.id)?.isWhole;
+    const isDue = (one: DirectNetwork): boolean => isMeant(one) || (plane.isComplete() && !isWhole(one));
     let reasons: readonly string[] = [];
     await this.#inTurn(async () => {
       await this.#look();
-      for (const { network } of this.#mine().filter(isMeant)) await this.#updateOne(network.id, "all");
+      for (const { network } of this.#mine().filter(isDue)) await this.#updateOne(network.id, "all");
       const here = new Set(this.#networks().map(({ network }) => network.id));
       const names = [...here].map(namespaceName).filter((name) => namespaces?.has(name) ?? true);
       // what an earlier process has found to be good stays until it is tried
       const isTried = plane.isTold() && !this.#mine().some((one) => this.#isUntried(one));
       // who is not heard of may go on sending by the short way: without a route back, the kernel may drop it (rp_filter=1)
-      const isComplete = isTried && plane.isComplete() && recorded().every(({ id }) => here.has(id));
+      const isToldOfAll = plane.isComplete() && this.#mine().every(isWhole);
+      const isComplete = isTried && isToldOfAll && recorded().every(({ id }) => here.has(id));
       reasons = await kernel.repairDirect(names, isTried, isComplete);
       if (isComplete) this.#left.end();
       for (const { network } of this.#mine().filter(isMeant)) {

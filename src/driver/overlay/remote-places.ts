@@ -90,12 +90,12 @@ export class RemotePlaces {
     const { kernel, plane, localOf } = this.#needs;
     const told = this.#toldOf(network);
     const { isStale } = told;
-    const isComplete = plane.isComplete(network.vni);
     // what the control plane has just told may still wait for its turn, while an earlier process's entries for it are in the kernel
-    const isUntold = isComplete && !told.isWhole;
+    const isUntold = plane.isComplete(network.vni) && !told.isWhole;
     if (isStale || isUntold || !isSameFamily(told.local, localOf(network))) await this.put(network);
     const reasons = isStale ? [`overlay network ${network.id}: not all that other hosts have was in the kernel`] : [];
-    return [...reasons, ...(await kernel.repairEntries(namespaceName(network.id), isComplete && !told.isStale))];
+    const isComplete = plane.isComplete(network.vni) && told.isWhole && !told.isStale;
+    return [...reasons, ...(await kernel.repairEntries(namespaceName(network.id), isComplete))];
   }
 
   /** Where the MAC address is of an endpoint that this host has no more, or has never made; null for nowhere. */

@@ -46,7 +46,7 @@ describe("virtual IPs, whose tasks change", () => {
     const sets = [[11], [12, 13, 14, 15], [11, 12, 13, 14, 15], [15, 11], [13], [14, 12, 11]];
     const tasks = new Set<string>();
     let changes = 0;
-    while (changes < 20) {
+    while (changes <= 20) {
       let isOver = false;
       const asking = askMany(client, "tcp", vip, { count: 3000, atOnce: 8 }).finally(() => {
         isOver = true;

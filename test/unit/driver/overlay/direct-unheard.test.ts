@@ -93,6 +93,16 @@ describe("the short way while some hosts are not heard of", () => {
     expect(fixture.repairs).to.deep.equal([[false, false]]);
   });
 
+  it("is looked at with its own network alone while not all was told, of which no routes are removed anyway", async () => {
+    const { direct } = begin();
+    fixture.add(7);
+    await direct.repair(new Set(["another"]));
+    expect({ repairs: fixture.repairs, routes: [...fixture.routes] }).to.deep.equal({
+      repairs: [[true, false]],
+      routes: [],
+    });
+  });
+
   it("is looked for what an earlier process has left of a network that goes, until nothing can be", async () => {
     const { direct, network, kept } = begin();
     await direct.forget(network.id);
