@@ -80,7 +80,9 @@ export class Doctor {
       const [first] = active;
       if (first === undefined) {
         await this.#facts.silence();
-        return await this.#probes.remove();
+        // other hosts may end theirs, too, and begin again: what is lost until they have answered is no loss of the way
+        if (await this.#probes.remove()) this.#book.keep(new Set());
+        return;
       }
       const underlay = this.#underlayOf(first);
       await this.#probes.ensure(

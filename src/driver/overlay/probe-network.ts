@@ -38,10 +38,12 @@ export class ProbeNetwork {
     await this.#kernel.repairEntries(probeNamespace, true);
   }
 
-  async remove(): Promise<void> {
-    if (!this.#mayBeThere) return;
+  /** @returns whether there may have been one */
+  async remove(): Promise<boolean> {
+    if (!this.#mayBeThere) return false;
     await this.#kernel.apply([planProbesRemoval]);
     this.#peers = new Set();
     this.#mayBeThere = false;
+    return true;
   }
 }

@@ -17,6 +17,9 @@ class Fixture {
   meanwhile: () => Promise<void> = async () => {};
   /** Of all that is to be done in the kernel. */
   failure: Error | undefined;
+  isActive = true;
+  /** Of so many probes to come. */
+  lost = 0;
   /** Of networks. */
   readonly switchedOff: string[] = [];
   #settled: (() => void)[] = [];
@@ -36,7 +39,8 @@ class Fixture {
           if (!this.isOffloaded) await this.meanwhile();
           const passes = (kind: string): boolean =>
             kind === "echo" || (namespace !== null && !this.isOffloaded && this.isCured);
-          return probes.map(({ kind }) => ({ outcome: passes(kind) ? "answered" : "silent", ms: 1 }));
+          const isAnswered = (kind: string): boolean => this.lost-- <= 0 && passes(kind);
+          return probes.map(({ kind }) => ({ outcome: isAnswered(kind) ? "answered" : "silent", ms: 1 }));
         },
         repairEntries: async () => [],
         answerFacts: async () => {},
@@ -45,7 +49,7 @@ class Fixture {
       facts: { name: "one", version: "0.1.0", settings: {} },
       plane: { hostsOf: () => [other] },
       ...{ peers: [other], vnis: () => [7], find: async () => underlay, now: () => Date.now() },
-      active: () => [{ network: overlayOf({ "tsnet.vni": "7" }), underlay }],
+      active: () => (this.isActive ? [{ network: overlayOf({ "tsnet.vni": "7" }), underlay }] : []),
       log: { debug: say, info: say, warn: say, error: say },
     });
   }
@@ -58,6 +62,7 @@ class Fixture {
   }
 
   #apply(op: Op): void {
+    if (op.op === "remove-namespace") for (const resolve of this.#settled.splice(0)) resolve();
     if (op.op !== "in-namespace" || op.ops[0]?.op !== "set-tx-checksum") return;
     if (op.namespace !== "tsnet-probe") {
       this.switchedOff.push(op.namespace);
@@ -94,6 +99,23 @@ describe("checksums that network cards make", () => {
     expect(checksumOffload).to.equal(true);
     expect(fixture.isOffloaded).to.equal(true);
     expect(fixture.switchedOff).to.deep.equal([]);
+  });
+});
+
+describe("what is lost of the way", () => {
+  it("does not count what is sent before the first answer after the networks here have ended", async () => {
+    const fixture = Object.assign(new Fixture(), { isOffloaded: false });
+    const lossAfter = async (lost: number): Promise<number | null | undefined> => {
+      fixture.lost = lost;
+      return (await fixture.doctor.report()).peers[0]?.loss;
+    };
+    expect(await lossAfter(0)).to.equal(0);
+    expect(await lossAfter(2)).to.equal(0.1);
+    fixture.isActive = false;
+    await fixture.settle();
+    fixture.isActive = true;
+    expect(await lossAfter(2)).to.equal(0);
+    await fixture.doctor.stop();
   });
 });
 
