@@ -175,12 +175,16 @@ describe("an overlay network on one host", () => {
     it(`has ${what} again within a second after somebody removed it`, async () => {
       await create(...dual);
       const [server, neighbor] = await servers();
-      const before = (await links()).map((link) => link.replace(/ .*/, ""));
+      const gateway = `tsg-${(await namespace()).slice(6)}`;
+      const shown = async (): Promise<string> => {
+        const names = (await links()).map((link) => link.replace(/ .*/, ""));
+        const addresses = await host().sh(`ip -o addr show dev ${gateway} | awk '{ print $4 }'`);
+        return [...names.sort(), addresses, await host().sh(`ip route show dev ${gateway}`)].join();
+      };
+      const before = await shown();
       await host().sh(script(await namespace()));
-      await until("it is mended", repairedMs, async () => {
-        const now = (await links()).map((link) => link.replace(/ .*/, ""));
-        return `${now.sort()}` === `${before.sort()}` && everythingWorks(server, neighbor).then(() => true);
-      });
+      await until("it is mended", repairedMs, async () => (await shown()) === before);
+      await until("it works again", restoredMs, () => everythingWorks(server, neighbor).then(() => true));
       await host().plugin.untilLogged(40, "what was repaired", ({ kind }) => kind === "overlays");
     });
   }
