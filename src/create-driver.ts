@@ -126,7 +126,7 @@ export async function createDriver(kernel: Kernel, { records, shared }: Stores, 
   const cluster = createCluster({
     ...{ kernel, state, locks, firewall, log, records, settings: config.overlay },
     etcd: shared && { records: shared, endpoints: config.etcd?.endpoints ?? [] },
-    ...{ hostId, hostName: hostname(), hasTwin: () => ipam.hasTwin },
+    ...{ hostId, hostName: hostname(), hasTwin: () => ipam.hasTwin, pools: ipam },
     facts: { name: hostname(), version: await ownVersion(), settings: sharedSettings(config) },
     ...{ gossip, nodes, makesMacs: !config.requiresMacAddress },
     ...(draining && { draining }),

@@ -17,8 +17,8 @@ export const helps = {
   ipam                           address pools, and how full they are
   ipam show POOL                 who has which address of a pool, and since when
   ipam check                     addresses that are held by nobody any more; gives them back with --repair
-  hosts                          the hosts that share overlay networks by etcd, and when each was last seen
-  hosts remove HOST              forgets a host that is gone for good, with its endpoints
+  hosts                          the hosts that share networks and addresses by etcd, and when each was last seen
+  hosts remove HOST              forgets a host that is gone for good, with its endpoints and addresses
   services [SERVICE]             services of a swarm: virtual IPs, tasks, and connections to them
   doctor                         how the way to each other host is, and what is wrong with it
   upgrade REFERENCE              puts another version in the managed plugin's place; goes back if it does not work
@@ -93,17 +93,19 @@ ${commonHelp}
   hosts: `Usage: tsnet hosts [OPTIONS]
        tsnet hosts remove HOST [--force] [OPTIONS]
 
-The hosts that have overlay networks, as etcd knows them. A host says every five minutes that it is there, or more often
-if TSNET_HOST_TTL is less than an hour. NETWORKS and ENDPOINTS count its overlay networks and what it has of them.
+The hosts that have overlay networks or pools that hosts share, as etcd knows them. A host with overlay networks says every
+five minutes that it is there, or more often if TSNET_HOST_TTL is less than an hour. NETWORKS and ENDPOINTS count these
+networks and what it has of them, ADDRESSES what it holds in pools that hosts share.
 
 ${commonHelp}
 `,
   "hosts remove": `Usage: tsnet hosts remove HOST [--force] [OPTIONS]
 
 Removes what etcd has of HOST, by its name or ID: nothing is sent there any more, and others can have its addresses. For
-one that is gone for good, and not to be waited for until TSNET_HOST_TTL is over. One that lives puts everything back.
+one that is gone for good, and not to be waited for until TSNET_HOST_TTL is over. One that lives puts its endpoints back;
+it keeps its addresses if it was seen a moment ago.
 
-  --force          although it was seen a moment ago
+  --force          although it was seen a moment ago, or nobody knows whether it lives, as it has no overlay network
 ${commonHelp}
 `,
   services: `Usage: tsnet services [SERVICE] [OPTIONS]

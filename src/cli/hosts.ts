@@ -19,18 +19,20 @@ export async function hostsText(command: HostsCommand): Promise<string> {
 
 export const formatHosts = (hosts: readonly HostAnswer[]): string =>
   formatTable(
-    ["NAME", "ID", "TUNNEL ADDRESS", "LAST SEEN", "NETWORKS", "ENDPOINTS"],
-    hosts.map(({ id, name, address, lastSeen, networks, endpoints, isThis }) => [
+    ["NAME", "ID", "TUNNEL ADDRESS", "LAST SEEN", "NETWORKS", "ENDPOINTS", "ADDRESSES"],
+    hosts.map(({ id, name, address, lastSeen, networks, endpoints, addresses, isThis }) => [
       `${name ?? "-"}${isThis ? " (this host)" : ""}`,
       id,
       address ?? "-",
       lastSeen === null ? "-" : formatTime(lastSeen),
       `${networks}`,
       `${endpoints}`,
+      `${addresses}`,
     ]),
   );
 
-export function formatRemoval({ id, name, endpoints }: HostRemoval): string {
+export function formatRemoval({ id, name, endpoints, addresses }: HostRemoval): string {
   const called = name === null || name === id ? id : `${name} (${id})`;
-  return `removed host ${printable(called)} with ${endpoints} endpoint${endpoints === 1 ? "" : "s"}\n`;
+  const had = `${endpoints} endpoint${endpoints === 1 ? "" : "s"} and ${addresses} address${addresses === 1 ? "" : "es"}`;
+  return `removed host ${printable(called)} with ${had} of shared pools\n`;
 }

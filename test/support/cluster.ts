@@ -16,6 +16,7 @@ import { MemoryStore } from "../../src/store/memory-store.ts";
 import type { Change, Condition, Kind } from "../../src/store/store.ts";
 import { FakeGossip, FakeNodes, gossipOf, swarmIdOf } from "./fake-gossip.ts";
 import type { Faults } from "./faults.ts";
+import { noPoolHolders } from "./plane-host.ts";
 import { idOf } from "./values.ts";
 import type { World } from "./world.ts";
 
@@ -92,7 +93,7 @@ export function openCluster({ world, kernel, state, locks, log, faults, clock }:
         log,
         isFree,
       },
-      ...{ hasTwin: () => false, hostTtlMs: 3_600_000, now: () => clock.now },
+      ...{ hasTwin: () => false, pools: noPoolHolders, hostTtlMs: 3_600_000, now: () => clock.now },
       local: async () => (await underlay()).local,
       own: () => ownOverlays(state),
       timing: { deadlineMs: 400, pauseMs: 1, patienceMs: 50, settleMs: 1, twinMs: 0 },

@@ -2,6 +2,7 @@
 
 import type { EtcdPlaneTiming } from "../../src/driver/overlay/etcd-needs.ts";
 import { EtcdPlane } from "../../src/driver/overlay/etcd-plane.ts";
+import type { PoolHolders } from "../../src/driver/overlay/host-list.ts";
 import type { OwnOverlay } from "../../src/driver/overlay/own-overlays.ts";
 import type { SharedRecords } from "../../src/driver/records.ts";
 import { parseHostAddress } from "../../src/net/cidr.ts";
@@ -42,8 +43,12 @@ export interface PlaneHostOptions {
   readonly own?: PlaneHost["own"];
   readonly hostTtlMs?: number;
   readonly hasTwin?: boolean;
+  readonly pools?: PoolHolders;
   readonly timing?: Partial<EtcdPlaneTiming>;
 }
+
+/** Where hosts share no pools. */
+export const noPoolHolders: PoolHolders = { isComplete: true, holders: () => new Map(), giveUp: async () => 0 };
 
 /** Beats come when a test lets them come. */
 const quick: Partial<EtcdPlaneTiming> = {
@@ -167,6 +172,7 @@ export class PlaneHost<R extends SharedRecords = SharedRecords> {
       own: (): Iterable<OwnOverlay> => this.own.values(),
       hasTwin: () => this.hasTwin,
       isFree: async (vni) => !this.takenVnis.has(vni),
+      pools: this.#options.pools ?? noPoolHolders,
       ...{ hostTtlMs, log: this.log, now: () => clock.now, timing: { ...quick, ...timing } },
     });
   }

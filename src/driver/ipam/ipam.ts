@@ -16,7 +16,7 @@ import { poolIdOf } from "./pool.ts";
 import { type PoolRequest, type PoolWish, parsePoolRequest } from "./pool-request.ts";
 import { Pools } from "./pools.ts";
 import { overlapError } from "./shared-pool-requests.ts";
-import { SharedPools } from "./shared-pools.ts";
+import { type PoolHolder, SharedPools } from "./shared-pools.ts";
 import { sharedSpace } from "./shared-record.ts";
 import type { Obstacle } from "./subnet-search.ts";
 import type { IpamView, LeaseView, PoolView } from "./views.ts";
@@ -241,6 +241,16 @@ export class Ipam implements IpamView {
   /** What people call a host that shares pools: "web-1 (4f2a90c1d2e3)". */
   callHost(id: string): string {
     return this.#shared?.callHost(id) ?? id;
+  }
+
+  /** The hosts that have asked for pools which hosts share, by ID. */
+  holders(): ReadonlyMap<string, PoolHolder> {
+    return this.#shared?.holders() ?? new Map();
+  }
+
+  /** @see SharedPools */
+  async giveUp(hostId: string): Promise<number> {
+    return (await this.#shared?.giveUp(hostId)) ?? 0;
   }
 
   /** Tells etcd what it has yet to hear of from this host, as far as it can be reached. */

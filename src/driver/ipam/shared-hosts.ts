@@ -77,6 +77,11 @@ export class SharedHosts {
     this.#hasTwin = true;
   }
 
+  /** Tells the others that there is no such host any more. */
+  async forget(id: string): Promise<void> {
+    await this.#needs.records.commit([{ remove: "host", id }]);
+  }
+
   /** Whether another process has said, since this one was started, that it is this host. */
   get hasTwin(): boolean {
     return this.#hasTwin;
@@ -84,8 +89,13 @@ export class SharedHosts {
 
   /** "web-1 (4f2a90c1d2e3)"; the ID alone where there is no other name. */
   call(id: string): string {
-    const name = this.#names.get(id);
-    return name === undefined || name === id ? id : `${name} (${id})`;
+    const name = this.nameOf(id);
+    return name === null || name === id ? id : `${name} (${id})`;
+  }
+
+  /** null if etcd has lost it */
+  nameOf(id: string): string | null {
+    return this.#names.get(id) ?? null;
   }
 
   /** An error that tells hosts by their IDs, "host 4f2a90c1d2e3, 5e8f631a2b3c", with their names. */

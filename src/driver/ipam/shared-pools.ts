@@ -51,6 +51,14 @@ export interface SharedPoolsOptions {
   readonly timing?: Timing | undefined;
 }
 
+/** A host that has asked for pools which hosts share. */
+export interface PoolHolder {
+  /** What people call it; null if etcd has lost it. */
+  readonly name: string | null;
+  /** How many it holds, without gateways and auxiliary addresses, which hosts have together. */
+  readonly addresses: number;
+}
+
 /** A release waits so long for etcd before it is answered: Docker need not wait for what is on the disk. */
 const patienceMs = 500;
 
@@ -64,6 +72,7 @@ export class SharedPools implements PoolBackend {
   readonly #addresses: SharedAddresses;
   readonly #attachments: SharedAttachments;
   readonly #releases: SharedReleases;
+  readonly #releasesOf: (hostId: string) => SharedReleases;
   readonly #hosts: SharedHosts;
   readonly #recovery: Recovery;
   readonly #sweeper: Sweeper;
@@ -82,7 +91,8 @@ export class SharedPools implements PoolBackend {
     this.#sweeper = new Sweeper(swaps, log);
     this.#attempts = attempts;
     this.#hosts = new SharedHosts(options);
-    this.#releases = new SharedReleases(common);
+    this.#releasesOf = (id) => new SharedReleases({ ...common, hostId: id });
+    this.#releases = this.#releasesOf(hostId);
     this.#attachments = new SharedAttachments(common);
     this.#owed = new Owed({ records: localRecords, settle: (owed) => this.#releases.settle(owed), log });
     this.#requests = new SharedPoolRequests({ ...options, ...common, owed: this.#owed });
@@ -212,6 +222,37 @@ export class SharedPools implements PoolBackend {
     const { hostId } = this.#options;
     const own = [...this.#mirror.pools()].filter(({ record }) => record.hosts[hostId] !== undefined);
     return [...own.map(({ pool }) => pool.subnet.cidr), ...this.#requests.choosing];
+  }
+
+  /** The hosts that have asked for pools, by ID. */
+  holders(): Map<string, PoolHolder> {
+    const counts = new Map<string, number>();
+    for (const { pool, record } of this.#mirror.pools()) {
+      for (const id of Object.keys(record.hosts)) counts.set(id, counts.get(id) ?? 0);
+      for (const [, { hosts, role, restsUntilMs }] of pool.entries()) {
+        const isOne = restsUntilMs === null && (role === "endpoint" || role === "host");
+        for (const id of isOne ? hosts : []) counts.set(id, (counts.get(id) ?? 0) + 1);
+      }
+    }
+    return new Map([...counts].map(([id, addresses]) => [id, { name: this.#hosts.nameOf(id), addresses }]));
+  }
+
+  /**
+   * Gives back all that another host has, which is gone for good.
+   * @returns how many addresses it held
+   * @throws TsnetError "store"; then it can be done again
+   */
+  async giveUp(hostId: string): Promise<number> {
+    await this.known(performance.now());
+    const { addresses = 0 } = this.holders().get(hostId) ?? {};
+    const releases = this.#releasesOf(hostId);
+    for (const { pool, record } of [...this.#mirror.pools()]) {
+      const claim = record.hosts[hostId];
+      if (claim === undefined) continue;
+      await releases.settle({ what: "pool", id: pool.id, grant: claim.grant, atMs: this.#options.now() });
+    }
+    await this.#hosts.forget(hostId);
+    return addresses;
   }
 
   /** Whether another host says that it is this one. */

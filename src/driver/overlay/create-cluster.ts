@@ -14,7 +14,7 @@ import { Direct } from "./direct.ts";
 import { directOverlays } from "./direct-left.ts";
 import { Doctor } from "./doctor.ts";
 import { EtcdPlane } from "./etcd-plane.ts";
-import { noHostList } from "./host-list.ts";
+import { noHostList, type PoolHolders } from "./host-list.ts";
 import { findLocal6 } from "./local6.ts";
 import { Overlays } from "./overlays.ts";
 import { endpointsHere, ownOverlays } from "./own-overlays.ts";
@@ -52,6 +52,7 @@ export interface ClusterNeeds {
   readonly facts: HostFacts;
   /** Whether another host says that it is this one. */
   readonly hasTwin: () => boolean;
+  readonly pools: PoolHolders;
   /** What this node of a swarm has heard, whoever else knows of other hosts; undefined where Docker is not to be asked. */
   readonly gossip: SwarmGossip | undefined;
   readonly nodes: SwarmNodes;
@@ -63,7 +64,7 @@ export interface ClusterNeeds {
 
 /** What overlay networks need, wired to each other. */
 export function createCluster(needs: ClusterNeeds) {
-  const { kernel, state, locks, firewall, log, etcd, hostId, hostName, hasTwin, gossip, nodes, makesMacs } = needs;
+  const { kernel, state, locks, firewall, log, etcd, hostId, hostName, gossip, nodes, makesMacs } = needs;
   const { peers, advertise, port, hostTtlMs } = needs.settings;
   const underlay = (hosts: readonly string[] = [], paths?: Paths) => {
     const { somewhere, knowsPlaces } = plane;
@@ -81,7 +82,7 @@ export function createCluster(needs: ClusterNeeds) {
       local: async () => (await underlay()).local,
       local6: (local) => findLocal6(kernel, local),
       own: () => ownOverlays(state),
-      ...{ isFree, hasTwin, now: () => Date.now() },
+      ...{ isFree, hasTwin: needs.hasTwin, pools: needs.pools, now: () => Date.now() },
     });
   const tasks: GossipFeedNeeds = {
     ...{ gossip, nodes, makesMacs, log },

@@ -100,19 +100,21 @@ export class EtcdHosts {
 
   /**
    * Removes all that etcd has of another host, and what is kept of it; its own record last, so that who is cut off here can do it again.
-   * @returns how many endpoints it had
+   * @param giveUp gives its addresses up, once nothing says any more where they are; who comes back wants them where it is left out
+   * @returns how many endpoints it had, and what `giveUp` says
    * @throws TsnetError "store"
    */
-  async remove(host: string): Promise<number> {
+  async remove(host: string, giveUp = async () => 0): Promise<{ endpoints: number; addresses: number }> {
     const { feed } = this.#needs;
     const endpoints = new Set<string>();
     const places = [...feed.places.of(host)];
     for (const [, { endpoint }] of places) endpoints.add(endpoint);
     await this.#removePlaces(host, places);
     for (const [vni, { hosts }] of [...feed.networks]) if (hosts[host] !== undefined) await this.leave(vni, host);
+    const addresses = await giveUp();
     for (const known of feed.hosts.all()) if (known.host === host) await this.#removeAddress(known);
     feed.giveUp(host);
-    return endpoints.size;
+    return { endpoints: endpoints.size, addresses };
   }
 
   /** Where etcd has lost it, it is put there first: others that wait for the host are told that it was removed. */

@@ -1,5 +1,6 @@
 import type { Log } from "../log.ts";
 import type { Records, SharedRecords } from "../records.ts";
+import type { PoolHolders } from "./host-list.ts";
 import type { OwnOverlay } from "./own-overlays.ts";
 
 export interface EtcdPlaneNeeds {
@@ -14,6 +15,8 @@ export interface EtcdPlaneNeeds {
   readonly local: () => Promise<string>;
   /** An address of IPv6 of the link that has an address of IPv4; null if there is none. */
   readonly local6?: (local: string) => Promise<string | null>;
+  /** What hosts have besides of the pools that they share. */
+  readonly pools: PoolHolders;
   /** What this host has, as it is recorded. */
   readonly own: () => Iterable<OwnOverlay>;
   /** Whether another host says that it is this one. It is told by others' doing what to do about it. */

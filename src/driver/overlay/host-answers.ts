@@ -15,6 +15,8 @@ export interface HostAnswer {
   /** How many overlay networks it has, and endpoints of them. */
   readonly networks: number;
   readonly endpoints: number;
+  /** How many addresses it holds in pools that hosts share, without gateways and auxiliary addresses. */
+  readonly addresses: number;
   /** Whether it is the one that answers. */
   readonly isThis: boolean;
 }
@@ -24,4 +26,6 @@ export interface HostRemoval {
   readonly name: string | null;
   /** How many endpoints it had. */
   readonly endpoints: number;
+  /** How many addresses it has given up in pools that hosts share. */
+  readonly addresses: number;
 }

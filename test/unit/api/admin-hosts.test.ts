@@ -6,7 +6,7 @@ import { post } from "../../support/wire.ts";
 
 const host: HostAnswer = {
   ...{ id: "4f2a90c1d2e3", name: "web-1", address: "192.0.2.7", lastSeen: "2026-01-01T00:00:00.000Z" },
-  ...{ networks: 1, endpoints: 2, isThis: true },
+  ...{ networks: 1, endpoints: 2, addresses: 3, isThis: true },
 };
 
 describe("the admin API, of hosts", () => {
@@ -21,7 +21,7 @@ describe("the admin API, of hosts", () => {
         async remove(wanted, force) {
           if (wanted === "none") throw new TsnetError("not-found", "none: no such host");
           removed.push([wanted, force]);
-          return { id: host.id, name: host.name, endpoints: 2 };
+          return { id: host.id, name: host.name, endpoints: 2, addresses: 3 };
         },
       },
     });
@@ -31,8 +31,8 @@ describe("the admin API, of hosts", () => {
     expect(await ask("/v1/hosts")).to.deep.equal({ status: 200, body: { hosts: [host] } });
   });
 
-  it("removes one, and says how many endpoints went", async () => {
-    const answer = { status: 200, body: { id: host.id, name: "web-1", endpoints: 2 } };
+  it("removes one, and says how many endpoints and addresses went", async () => {
+    const answer = { status: 200, body: { id: host.id, name: "web-1", endpoints: 2, addresses: 3 } };
     expect(await post(socket(), "/v1/hosts/remove?host=web-1", "")).to.deep.equal(answer);
     expect(await post(socket(), "/v1/hosts/remove?host=4f2a90c1d2e3&force=true", "")).to.deep.equal(answer);
     expect(removed).to.deep.equal([

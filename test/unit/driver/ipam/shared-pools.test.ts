@@ -97,6 +97,34 @@ describe("pools that hosts share", () => {
     expect(await poolOn(a, "10.5.0.0/23")).to.equal(id);
   });
 
+  it("are taken from a host that is gone for good, and nothing from others", async () => {
+    const [both, alone] = [await poolOn(a, "10.5.0.0/24"), await poolOn(a, "10.6.0.0/24")];
+    await poolOn(b, "10.5.0.0/24");
+    for (const host of [a, b]) await takeOn(host, both, "", gatewayOption);
+    await takeOn(a, both);
+    await takeOn(a, both);
+    await takeOn(a, alone);
+    await takeOn(b, both);
+    const resting = await takeOn(a, both);
+    await release(a, both, resting.split("/")[0] ?? "");
+    await a.ipam.close();
+    const holder = (name: string, addresses: number) => ({ name: `name-of-${name}`, addresses });
+    expect(Object.fromEntries(b.ipam.holders())).to.deep.equal({ a: holder("a", 3), b: holder("b", 1) });
+
+    expect(await b.ipam.giveUp("a")).to.equal(3);
+    expect(Object.fromEntries(b.ipam.holders())).to.deep.equal({ b: holder("b", 1) });
+    expect(await records("pool")).to.deep.equal([both]);
+    const leases = [...b.ipam.leasesOf(both)].map(({ address, role, hosts }) => `${address} ${role} ${hosts}`);
+    expect(leases).to.deep.equal(["10.5.0.1 gateway b", "10.5.0.4 endpoint b"]);
+    expect([...(await store.list("host")).keys()]).to.deep.equal(["b"]);
+    expect(await takeOn(b, both)).to.equal("10.5.0.2/24");
+
+    expect([await b.ipam.giveUp("a"), await b.ipam.giveUp("nobody")]).to.deep.equal([0, 0]);
+    a = await startHost("a", store, { clock });
+    expect(await poolOn(a, "10.5.0.0/24")).to.equal(both);
+    expect(await takeOn(a, both)).to.equal("10.5.0.3/24");
+  });
+
   it("are refused if they overlap, are asked for twice, or with other options", async () => {
     const id = await poolOn(a, "10.5.0.0/24");
     const refused: [SharedHost, string, Record<string, string>, string][] = [

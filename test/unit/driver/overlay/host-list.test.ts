@@ -1,9 +1,20 @@
 import { expect } from "chai";
-import { noHostList } from "../../../../src/driver/overlay/host-list.ts";
+import { noHostList, type PoolHolders } from "../../../../src/driver/overlay/host-list.ts";
 import type { TsnetError } from "../../../../src/errors.ts";
-import { overlayEndpoint, overlayNetwork, PlaneHost } from "../../../support/plane-host.ts";
+import { noPoolHolders, overlayEndpoint, overlayNetwork, PlaneHost } from "../../../support/plane-host.ts";
 import { soon, usePlaneHosts } from "../../../support/plane-hosts.ts";
 import { Wire } from "../../../support/shared-host.ts";
+
+/** A host has three addresses in pools that hosts share. */
+const holding = (host: string, givenUp: string[], before = async (): Promise<unknown> => undefined): PoolHolders => ({
+  isComplete: true,
+  holders: () => new Map([[host, { name: `pool-name-of-${host}`, addresses: 3 }]]),
+  async giveUp(id) {
+    await before();
+    givenUp.push(id);
+    return 3;
+  },
+});
 
 const errorOf = async (work: () => unknown): Promise<TsnetError> => {
   try {
@@ -18,9 +29,9 @@ describe("the list of hosts", () => {
   const { open, records, store } = usePlaneHosts();
   const clock = { now: Date.parse("2026-01-01T00:00:00Z") };
 
-  async function pair() {
+  async function pair(pools = noPoolHolders) {
     const timing = { beatMs: 300_000 };
-    const [one, two] = [await open("h1", { clock, timing }), await open("h2", { clock, timing })];
+    const [one, two] = [await open("h1", { clock, timing }), await open("h2", { clock, timing, pools })];
     const { vni } = await one.create(overlayNetwork("n1"));
     await two.create(overlayNetwork("n2"));
     await one.connect("n1", overlayEndpoint("e1", "n", "10.1.0.2/24", "fd00::2/64"));
@@ -34,11 +45,11 @@ describe("the list of hosts", () => {
     const expected = (isThis: string) => [
       {
         ...{ id: "h1", name: "name-of-h1", address: "192.0.2.1", networks: 1, endpoints: 2 },
-        ...{ lastSeen: "2026-01-01T00:00:00.000Z", isThis: isThis === "h1" },
+        ...{ addresses: 0, lastSeen: "2026-01-01T00:00:00.000Z", isThis: isThis === "h1" },
       },
       {
         ...{ id: "h2", name: "name-of-h2", address: "192.0.2.2", networks: 1, endpoints: 0 },
-        ...{ lastSeen: "2026-01-01T00:00:00.000Z", isThis: isThis === "h2" },
+        ...{ addresses: 0, lastSeen: "2026-01-01T00:00:00.000Z", isThis: isThis === "h2" },
       },
     ];
     expect(two.plane.list.hosts().hosts).to.have.deep.members(expected("h2"));
@@ -55,7 +66,8 @@ describe("the list of hosts", () => {
     );
     await one.plane.close();
     clock.now += 600_000;
-    expect(await two.plane.list.remove("h1", false)).to.deep.equal({ id: "h1", name: "name-of-h1", endpoints: 2 });
+    const removal = { id: "h1", name: "name-of-h1", endpoints: 2, addresses: 0 };
+    expect(await two.plane.list.remove("h1", false)).to.deep.equal(removal);
     await soon("h2 knows", () => two.view(vni).length === 0);
     expect(await records("place")).to.deep.equal({});
     expect(Object.keys(await records("vtep"))).to.deep.equal(["192.0.2.2"]);
@@ -74,12 +86,44 @@ describe("the list of hosts", () => {
     expect(await two.plane.list.remove("h1", false)).to.include({ endpoints: 2 });
   });
 
-  it("loses one that lives with --force only, and it puts everything back", async () => {
-    const { one, two, vni } = await pair();
+  it("loses one that lives with --force only, which keeps its addresses and puts everything else back", async () => {
+    const givenUp: string[] = [];
+    const { one, two, vni } = await pair(holding("h1", givenUp));
     one.records.deaf = new Promise((resolve) => setTimeout(resolve, 50));
-    expect(await two.plane.list.remove("h1", true)).to.include({ endpoints: 2 });
+    expect(await two.plane.list.remove("h1", true)).to.include({ endpoints: 2, addresses: 0 });
+    expect(givenUp).to.deep.equal([]);
     await soon("h2 knows", () => two.view(vni).length === 0);
     await soon("it is back", () => two.view(vni).length === 3);
+  });
+
+  it("has what hosts hold in pools that they share, and gives it up when nothing says any more where it is", async () => {
+    const givenUp: string[] = [];
+    const { one, two } = await pair(
+      holding("h1", givenUp, async () => expect(await records("place")).to.deep.equal({})),
+    );
+    expect(two.plane.list.hosts().hosts.find(({ id }) => id === "h1")).to.include({ addresses: 3, endpoints: 2 });
+    await one.plane.close();
+    clock.now += 600_000;
+    expect(await two.plane.list.remove("h1", false)).to.include({ endpoints: 2, addresses: 3 });
+    expect(givenUp).to.deep.equal(["h1"]);
+  });
+
+  it("has hosts without overlay networks, of which nobody knows whether they live: they go with --force only", async () => {
+    const givenUp: string[] = [];
+    const { two } = await pair(holding("h9", givenUp));
+    expect(two.plane.list.hosts().hosts.find(({ id }) => id === "h9")).to.deep.equal({
+      ...{ id: "h9", name: "pool-name-of-h9", address: null, networks: 0, endpoints: 0, addresses: 3 },
+      ...{ lastSeen: null, isThis: false },
+    });
+    const refused = await errorOf(() => two.plane.list.remove("pool-name-of-h9", false));
+    expect([refused.code, refused.message]).to.deep.equal([
+      "conflict",
+      "host pool-name-of-h9 (h9) has no overlay network, or etcd has lost its signs of life: nobody knows whether it lives: " +
+        "if it is gone for good, remove it with --force, and others can have the addresses of its containers",
+    ]);
+    expect(givenUp).to.deep.equal([]);
+    expect(await two.plane.list.remove("h9", true)).to.include({ endpoints: 0, addresses: 3 });
+    expect(givenUp).to.deep.equal(["h9"]);
   });
 
   it("keeps this host itself, and names those that there are", async () => {
@@ -87,7 +131,7 @@ describe("the list of hosts", () => {
     const itself = await errorOf(() => two.plane.list.remove("h2", true));
     expect([itself.code, itself.message]).to.deep.equal([
       "conflict",
-      "host name-of-h2 (h2) is this host itself: remove its overlay networks (docker network rm), and it is gone from the list",
+      "host name-of-h2 (h2) is this host itself: remove its networks (docker network rm), and it is gone from the list",
     ]);
     const unknown = await errorOf(() => two.plane.list.remove("h9", true));
     expect(unknown.code).to.equal("not-found");
