@@ -3,7 +3,7 @@ import type { EnsurePlaces, RemovePlaces, SetFloodList } from "../plan/op-overla
 import type { Place } from "../plan/places.ts";
 import { Comparison, type Difference } from "./entry-comparison.ts";
 import { EntryIndex, encodeEntry, isAsWanted, isSet, keyOf, tableOf, type Wanted, wantedOf } from "./entry-index.ts";
-import { deletionRequest, type EntryRequest, putRequest, sendEntries } from "./entry-requests.ts";
+import { deletionRequest, type EntryRequest, putRequest, question, sendEntries } from "./entry-requests.ts";
 import { locate, nowhere } from "./entry-where.ts";
 import { Failures } from "./failures.ts";
 import { addressFamily } from "./libc.ts";
@@ -19,6 +19,9 @@ interface Change {
   readonly dropped: readonly Wanted[];
   readonly put: readonly Wanted[];
 }
+
+/** Of so many that differ, each is asked for by itself before it is mended; more are not missed in a listing by chance. */
+const askedAtMost = 100;
 
 /** So many repairs are made at a time, in which the thread does nothing else. */
 const repairsAtOnce = 500;
@@ -134,7 +137,8 @@ export class Entries {
     const found = await this.#compare();
     if (found.length === 0) return [];
     const reasons = new Set((await this.#compare()).map(({ reason }) => reason));
-    const repairs = found.filter(({ put, reason }) => reasons.has(reason) && (isComplete || put !== null));
+    const different = found.filter(({ put, reason }) => reasons.has(reason) && (isComplete || put !== null));
+    const repairs = different.length > askedAtMost ? different : different.filter((one) => !this.#isMistaken(one));
     const failures = new Failures();
     for (let first = 0; first < repairs.length; first += repairsAtOnce) {
       const some = repairs.slice(first, first + repairsAtOnce);
@@ -144,6 +148,17 @@ export class Entries {
     }
     failures.end();
     return repairs.map(({ reason }) => reason);
+  }
+
+  /** Where entries come and go all the time, one may be missing twice in what the kernel lists, and be there. */
+  #isMistaken({ remove, put }: Difference): boolean {
+    if (remove !== null || put === null || put.table === "flood") return false;
+    try {
+      this.#message.read(this.#rtnetlink.ask(question(put, this.#linkOf(put))));
+    } catch {
+      return false; // it is gone, or the kernel cannot tell
+    }
+    return isSet(put.table, this.#message) && isAsWanted(put, this.#message, this.#where);
   }
 
   /** Unless it was changed since it was seen. */
@@ -221,9 +236,13 @@ export class Entries {
   }
 
   #deletion(one: Wanted): EntryRequest {
+    return deletionRequest(one, this.#linkOf(one));
+  }
+
+  #linkOf({ table, value }: Wanted): number {
     const { bridge, vxlan, port } = this.#where;
-    const link = { bridge: () => port(one.value) ?? 0, neighbor: () => bridge, vxlan: () => vxlan, flood: () => vxlan };
-    return deletionRequest(one, link[one.table]());
+    const link = { bridge: () => port(value) ?? 0, neighbor: () => bridge, vxlan: () => vxlan, flood: () => vxlan };
+    return link[table]();
   }
 
   #send(requests: Iterable<EntryRequest>): void {

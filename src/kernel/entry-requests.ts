@@ -50,6 +50,11 @@ function linkOf({ table, value }: Wanted, { bridge, vxlan, port }: Where): numbe
   return existing("the VXLAN link", vxlan || undefined);
 }
 
+/** Equivalent to: `bridge fdb get`, `ip neigh get`. Of the flood list the kernel tells one host only. @param link as of deletionRequest */
+export function question(one: Wanted, link: number): EntryRequest {
+  return { ...deletionRequest(one, link), type: rtm.getNeigh };
+}
+
 /** The reverse; of a tunnel entry, wherever it leads to. @param link the port, the VXLAN link, or the bridge of a neighbor */
 export function deletionRequest({ table, key }: Wanted, link: number): EntryRequest {
   const type = { type: rtm.delNeigh, flags: 0 };

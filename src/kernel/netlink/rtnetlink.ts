@@ -151,6 +151,11 @@ export class Rtnetlink {
     this.#socket.requestAll(requests, onError);
   }
 
+  /** Asks for one object. @returns its struct and attributes, valid until the next call */
+  ask(request: Request): Buffer {
+    return this.#socket.get(request).payload;
+  }
+
   listPorts(): ObservedPort[] {
     return this.#dump(rtm.getLink, encodeIfinfo({}), [withoutStats], decodePort);
   }
