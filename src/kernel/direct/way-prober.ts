@@ -95,6 +95,7 @@ export class WayProber {
       socket.listen(allFrames);
       ask();
       await promise;
+      look(); // where this thread had other things to do
     } finally {
       this.#running.delete(resolve);
       for (const timer of timers) clearTimeout(timer);

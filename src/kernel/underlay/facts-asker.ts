@@ -92,6 +92,7 @@ export class FactsAsker {
     try {
       ask();
       await promise;
+      this.#receive(fd, silent); // where this thread had other things to do
     } finally {
       this.#running.delete(resolve);
       for (const timer of timers) clearTimeout(timer);

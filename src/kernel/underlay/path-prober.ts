@@ -35,9 +35,14 @@ const udpBytes = 8;
 /** The head of an answer. */
 const headBytes = 128;
 
+/** So many messages are looked at a time: a socket for echoes gets those of others, too. */
+const readsAtOnce = 100;
+
 /** A probe whose answer is waited for. */
 interface Pending {
   readonly fd: number;
+  /** @returns "" as long as no answer has come */
+  readonly receive: () => string;
   /** The poller's. */
   readonly id: number;
   readonly result: PromiseWithResolvers<PathAnswer>;
@@ -66,7 +71,7 @@ export class PathProber {
   async probe({ source, probes, waitMs }: PathProbes, path: string | null): Promise<PathAnswer[]> {
     const own: Pending[] = [];
     const end = (): void => {
-      for (const one of own) this.#end(one, "silent");
+      for (const one of own) this.#giveUp(one);
     };
     const send = (): Promise<PathAnswer>[] => probes.map((probe) => this.#send(probe, source, own));
     const timer = setTimeout(end, waitMs);
@@ -120,18 +125,25 @@ export class PathProber {
       const outcome = receive();
       if (outcome !== "") this.#end(pending, outcome);
     });
-    const pending: Pending = { fd, id, result, sentAt };
+    const pending: Pending = { fd, receive, id, result, sentAt };
     this.#pending.add(pending);
     return pending;
   }
 
-  /** @returns "" for what is no answer to the probe */
+  /** @returns "" if no answer to the probe has come */
   #receive(fd: number, { kind }: PathProbe, family: 4 | 6, id: number): string {
-    const length = tryRecv(fd, this.#head);
-    if (length === -EAGAIN) return "";
-    if (length < 0) return isPortUnreachable(length) && kind === "udp" ? "answered" : errnoName(-length);
-    if (kind === "udp") return "answered";
-    return isEchoReply(family, this.#head.subarray(0, length), id) ? "answered" : "";
+    for (let reads = 0; reads < readsAtOnce; reads++) {
+      const length = tryRecv(fd, this.#head);
+      if (length === -EAGAIN) return "";
+      if (length < 0) return isPortUnreachable(length) && kind === "udp" ? "answered" : errnoName(-length);
+      if (kind === "udp" || isEchoReply(family, this.#head.subarray(0, length), id)) return "answered";
+    }
+    return "";
+  }
+
+  /** Where this thread had other things to do for so long, the answer may be there, and nobody has looked. */
+  #giveUp(pending: Pending): void {
+    if (this.#pending.has(pending)) this.#end(pending, pending.receive() || "silent");
   }
 
   #end(pending: Pending, outcome: string): void {
