@@ -81,7 +81,7 @@ export class Doctor {
       if (first === undefined) {
         await this.#facts.silence();
         // other hosts may end theirs, too, and begin again: what is lost until they have answered is no loss of the way
-        if (await this.#probes.remove()) this.#book.keep(new Set());
+        if (await this.#probes.remove()) this.#book.forget();
         return;
       }
       const underlay = this.#underlayOf(first);
@@ -153,16 +153,16 @@ export class Doctor {
   async #ping(times: number): Promise<void> {
     const { kernel, plane, peers, vnis } = this.#needs;
     const hosts = new Set(times > 1 ? [...peers, ...vnis().flatMap((vni) => plane.hostsOf(vni))] : []);
-    this.#book.keep(hosts);
+    const began = this.#book.begin(hosts);
     const examiner = new Examiner(kernel, { local: "", port: 0 });
-    await Promise.all([...hosts].map(async (host) => this.#book.note(host, await examiner.ping(host))));
+    await Promise.all([...hosts].map(async (host) => this.#book.note(host, await examiner.ping(host), began)));
   }
 
   async #examine(active: readonly ActiveNetwork[], times: number): Promise<void> {
     const [first] = active;
     if (first === undefined) return;
     const subjects = this.#subjects(active);
-    this.#book.keep(new Set(subjects.map(({ address }) => address)));
+    const began = this.#book.begin(new Set(subjects.map(({ address }) => address)));
     const underlay = this.#underlayOf(first);
     const examiner = new Examiner(this.#needs.kernel, underlay);
     const look = async (those: readonly Subject[]): Promise<(readonly [Subject, Verdict])[]> =>
@@ -175,7 +175,7 @@ export class Doctor {
     }
     for (const [subject, verdict] of verdicts) {
       const path = await this.#needs.kernel.observePath(subject.address);
-      this.#book.note(subject.address, verdict, { ...underlay, wantedBytes: subject.wantedBytes, path });
+      this.#book.note(subject.address, verdict, began, { ...underlay, wantedBytes: subject.wantedBytes, path });
     }
   }
 

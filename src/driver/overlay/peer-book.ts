@@ -14,6 +14,8 @@ interface Peer {
   readonly history: PeerHistory;
   verdict: Verdict;
   lastSeenMs: number | null;
+  /** By the book's count, since when it has answered; undefined as long as it has not, and when it does no more. */
+  thereSince: number | undefined;
   finding: DoctorFinding | undefined;
   /** So often in a row the same was found. */
   times: number;
@@ -28,28 +30,47 @@ export class PeerBook {
   readonly #peers = new Map<string, Peer>();
   /** The biggest packet that has passed to a host, where that is less than its route promises. */
   readonly limits = new Map<string, number>();
+  /** Counts what happens, as clocks may be set back. */
+  #count = 0;
+  #forgottenAt = 0;
 
   constructor(needs: PeerBookNeeds) {
     this.#needs = needs;
   }
 
-  /** Forgets all others. */
-  keep(addresses: ReadonlySet<string>): void {
+  /**
+   * It is looked at these hosts from now on, at others no more: they are forgotten. Two looks may be under way at a time.
+   * @returns what tells this look from others, for `note`
+   */
+  begin(addresses: ReadonlySet<string>): number {
     for (const address of this.#peers.keys()) {
       if (addresses.has(address)) continue;
       this.#peers.delete(address);
       this.limits.delete(address);
     }
+    return ++this.#count;
   }
 
-  /** @param context undefined where nothing is expected of the host */
-  note(address: string, verdict: Verdict, context?: FindingContext): void {
+  /** Forgets all, and what looks under way will note: the network that led to the hosts has ended. */
+  forget(): void {
+    this.#forgottenAt = this.begin(new Set());
+  }
+
+  /**
+   * @param look by which it was found
+   * @param context undefined where nothing is expected of the host
+   */
+  note(address: string, verdict: Verdict, look: number, context?: FindingContext): void {
+    if (look < this.#forgottenAt) return;
     const peer = this.#peerAt(address, verdict);
+    const { thereSince } = peer;
+    const wasThere = thereSince !== undefined && thereSince < look;
     // of a host that was not there yet, what is lost before its first answer is no loss of the way
-    const first = peer.verdict.verifiedMtuBytes === null ? verdict.probes.findIndex((ms) => ms !== null) : 0;
+    const first = wasThere ? 0 : verdict.probes.findIndex((ms) => ms !== null);
     for (const ms of verdict.probes.slice(Math.max(first, 0))) peer.history.record(ms);
     const isSeen = verdict.verifiedMtuBytes !== null || verdict.probes.some((ms) => ms !== null);
     if (isSeen) peer.lastSeenMs = this.#needs.now();
+    peer.thereSince = verdict.verifiedMtuBytes === null ? undefined : (thereSince ?? ++this.#count);
     peer.verdict = verdict;
     this.#setLimit(address, verdict);
     const finding = context && findingOf(answerOf(address, peer), context);
@@ -68,18 +89,10 @@ export class PeerBook {
 
   #peerAt(address: string, verdict: Verdict): Peer {
     const known = this.#peers.get(address);
-    if (known) return known;
-    const unseen: Verdict = { ...verdict, verifiedMtuBytes: null };
-    const peer: Peer = {
-      ...{
-        history: new PeerHistory(),
-        verdict: unseen,
-        lastSeenMs: null,
-        finding: undefined,
-        times: 0,
-        told: undefined,
-      },
-    };
+    // what has become of packets without a tunnel says nothing about those with one
+    if (known && (known.verdict.state === "idle") === (verdict.state === "idle")) return known;
+    const nothing = { lastSeenMs: null, thereSince: undefined, finding: undefined, times: 0, told: undefined };
+    const peer: Peer = { history: new PeerHistory(), verdict, ...nothing };
     this.#peers.set(address, peer);
     return peer;
   }

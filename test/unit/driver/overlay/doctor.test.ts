@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect } from "chai";
 import { Doctor } from "../../../../src/driver/overlay/doctor.ts";
 import type { Op } from "../../../../src/plan/op.ts";
@@ -7,9 +8,11 @@ import { overlayOf } from "../../../support/values.ts";
 const underlay: Underlay = { local: "10.0.0.1", port: 4789, mtuBytes: 1500, knowsPlaces: true };
 const other = "10.0.0.2";
 
-/** Hosts between which no UDP of the tunnel passes while network cards make its checksums. */
+/** Two hosts. */
 class Fixture {
   readonly said: string[] = [];
+  /** Whether no UDP of the tunnel passes while network cards make its checksums. */
+  isSpoilt = true;
   isOffloaded = true;
   /** Whether UDP passes with checksums that the kernel makes. */
   isCured = true;
@@ -20,6 +23,8 @@ class Fixture {
   isActive = true;
   /** Of so many probes to come. */
   lost = 0;
+  /** Is called, and waited for, before any probe is answered. */
+  onProbe: () => Promise<void> = async () => {};
   /** Of networks. */
   readonly switchedOff: string[] = [];
   #settled: (() => void)[] = [];
@@ -36,9 +41,10 @@ class Fixture {
         observeAddresses: async () => [{ link: 2, address: "10.0.0.1/24" }],
         observePath: async () => ({ source: underlay.local, link: "eth0", mtuBytes: 1500, gateway: "" }),
         probePaths: async ({ namespace, probes }) => {
+          await this.onProbe();
           if (!this.isOffloaded) await this.meanwhile();
           const passes = (kind: string): boolean =>
-            kind === "echo" || (namespace !== null && !this.isOffloaded && this.isCured);
+            kind === "echo" || (namespace !== null && !(this.isSpoilt && this.isOffloaded) && this.isCured);
           const isAnswered = (kind: string): boolean => this.lost-- <= 0 && passes(kind);
           return probes.map(({ kind }) => ({ outcome: isAnswered(kind) ? "answered" : "silent", ms: 1 }));
         },
@@ -103,19 +109,59 @@ describe("checksums that network cards make", () => {
 });
 
 describe("what is lost of the way", () => {
-  it("does not count what is sent before the first answer after the networks here have ended", async () => {
-    const fixture = Object.assign(new Fixture(), { isOffloaded: false });
-    const lossAfter = async (lost: number): Promise<number | null | undefined> => {
-      fixture.lost = lost;
-      return (await fixture.doctor.report()).peers[0]?.loss;
+  let fixture: Fixture;
+  beforeEach(() => {
+    fixture = Object.assign(new Fixture(), { isSpoilt: false });
+  });
+  afterEach(() => fixture.doctor.stop());
+
+  const lossAfter = async (lost: number): Promise<number | null | undefined> => {
+    fixture.lost = lost;
+    return (await fixture.doctor.report()).peers[0]?.loss;
+  };
+
+  /** A look that comes by itself, once its first probe is sent. @returns lets it go on, with so many lost, to its end */
+  async function lookUnderWay(): Promise<(lost: number) => Promise<void>> {
+    const sent = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
+    fixture.onProbe = async () => {
+      fixture.onProbe = async () => {};
+      sent.resolve();
+      await held.promise;
     };
+    fixture.doctor.lookSoon();
+    await sent.promise;
+    return async (lost) => {
+      fixture.lost = lost;
+      held.resolve();
+      await nextTurn();
+    };
+  }
+
+  it("does not count what is sent before the first answer after the networks here have ended", async () => {
     expect(await lossAfter(0)).to.equal(0);
     expect(await lossAfter(2)).to.equal(0.1);
     fixture.isActive = false;
     await fixture.settle();
     fixture.isActive = true;
     expect(await lossAfter(2)).to.equal(0);
-    await fixture.doctor.stop();
+  });
+
+  it("nor what another look sends before it that ends later", async () => {
+    const goOn = await lookUnderWay();
+    expect(await lossAfter(0)).to.equal(0);
+    await goOn(1);
+    expect((await fixture.doctor.report()).peers[0]).to.include({ probes: 21, loss: 0 });
+  });
+
+  it("nor does it take the answer for the first that comes when the networks have ended", async () => {
+    const goOn = await lookUnderWay();
+    fixture.isActive = false;
+    await fixture.settle();
+    await nextTurn();
+    await goOn(0);
+    fixture.isActive = true;
+    expect(await lossAfter(2)).to.equal(0);
   });
 });
 

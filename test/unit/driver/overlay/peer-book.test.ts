@@ -17,7 +17,8 @@ const small: Verdict = { state: "small-mtu", routeMtuBytes: 1500, verifiedMtuByt
 describe("what is known of other hosts", () => {
   let said: string[];
   let book: PeerBook;
-  const note = (verdict: Verdict): void => book.note(host, verdict, context);
+  const begin = (): number => book.begin(new Set([host]));
+  const note = (verdict: Verdict, look = begin()): void => book.note(host, verdict, look, context);
   const answer = () => book.answers()[0];
 
   beforeEach(() => {
@@ -42,6 +43,39 @@ describe("what is known of other hosts", () => {
     expect(answer()).to.include({ probes: 1, loss: 0 });
     note(ok(null, 3));
     expect(answer()).to.include({ probes: 3, loss: 1 / 3 });
+  });
+
+  it("counts nothing as lost before the first answer, whichever of two looks at a time has heard it", () => {
+    const looks = [begin(), begin()];
+    for (const look of looks) note(ok(null, 3), look);
+    expect(answer()).to.include({ probes: 2, loss: 0 });
+    note(ok(null, 3));
+    expect(answer()).to.include({ probes: 4, loss: 1 / 4 });
+    note(bad("unreachable"));
+    note(ok(null, 3));
+    expect(answer()).to.include({ probes: 5, loss: 1 / 5 });
+  });
+
+  it("forgets what is being looked at while all is forgotten", () => {
+    const look = begin();
+    note(ok(1));
+    book.forget();
+    note(ok(1), look);
+    expect(book.answers()).to.deep.equal([]);
+    note(ok(null, 1));
+    expect(answer()).to.include({ probes: 1, loss: 0 });
+  });
+
+  it("begins anew when there is a tunnel, or none any more", () => {
+    const idle = (...probes: (number | null)[]): Verdict => ({ ...bad("idle"), probes });
+    note(idle(null));
+    note(idle(1));
+    expect(answer()).to.include({ probes: 2, loss: 1 / 2 });
+    note(ok(1));
+    expect(answer()).to.include({ probes: 1, loss: 0 });
+    note(ok(null));
+    note(idle(1));
+    expect(answer()).to.include({ probes: 1, loss: 0 });
   });
 
   it("is found at once, and told when it is found again, once", () => {
@@ -78,7 +112,7 @@ describe("what is known of other hosts", () => {
     expect(book.findings()).to.deep.equal([]);
     note(ok(1, null));
     expect(book.findings()[0]?.text).to.include("2 of the last 6 probes to 10.0.0.2 were lost");
-    book.keep(new Set());
+    book.begin(new Set());
     expect([book.answers(), book.findings(), [...book.limits]]).to.deep.equal([[], [], []]);
   });
 });
