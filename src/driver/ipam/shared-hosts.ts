@@ -33,14 +33,16 @@ export class SharedHosts {
       else this.#names.delete(id);
     };
     const { ready, end } = this.#needs.records.follow("host", {
-      reset: (values) => {
+      reset: (values, hasLost = false) => {
         this.#names.clear();
         for (const [id, value] of values) put(id, value);
-        this.#isOurs = processOf(values.get(this.#needs.hostId)) === this.#process;
+        const value = values.get(this.#needs.hostId);
+        if (this.#isOurs && value === undefined && !hasLost) this.#onRemoved();
+        this.#isOurs = processOf(value) === this.#process;
       },
       change: (id, value) => {
         put(id, value);
-        if (id === this.#needs.hostId) this.#lookForTwin(value);
+        if (id === this.#needs.hostId) this.#look(value);
       },
     });
     ready.catch(() => {}); // without names there are IDs
@@ -61,13 +63,27 @@ export class SharedHosts {
       });
   }
 
-  /** An earlier process of this host is silent once this one has named itself: whoever does it then is another host. */
-  #lookForTwin(value: unknown): void {
-    const { hostId, log } = this.#needs;
+  /** @param value of this host's own record; null if it is gone */
+  #look(value: unknown): void {
     const process = processOf(value);
-    const isTwin = this.#isOurs && process !== undefined && process !== this.#process;
+    const wasOurs = this.#isOurs;
     this.#isOurs = process === this.#process;
-    if (!isTwin) return;
+    if (!wasOurs || this.#isOurs) return;
+    if (value === null) this.#onRemoved();
+    else if (process !== undefined) this.#onTwin(value);
+  }
+
+  #onRemoved(): void {
+    const what = "this host was removed by `tsnet hosts remove` on another one, and is there";
+    const then = "others can have the addresses that it held in pools that hosts share";
+    const todo = "`tsnet ipam check` names those that containers here still have";
+    this.#needs.log.error({ hostId: this.#needs.hostId }, `${what}: ${then}; ${todo}`);
+    this.introduce();
+  }
+
+  /** An earlier process of this host is silent once this one has named itself: whoever does it then is another host. */
+  #onTwin(value: unknown): void {
+    const { hostId, log } = this.#needs;
     const why = "each gives back and takes over what the other one holds";
     const todo = "set TSNET_HOST_ID to another name on one of them (a cloned machine has the same /etc/machine-id)";
     const fields = { hostId, name: (value as { readonly name?: unknown }).name };

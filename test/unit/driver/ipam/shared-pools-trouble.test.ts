@@ -127,4 +127,26 @@ describe("pools that hosts share", () => {
     }
     await twin.ipam.close();
   });
+
+  it("say that their host was removed while it was away, and are named again, but not when etcd was made anew", async () => {
+    const told = () => lines("error: this host was removed by `tsnet hosts remove`");
+    const named = async () => [...(await store.list("host")).keys()];
+    const settle = async () => {
+      for (let n = 0; n < 50; n++) await new Promise(setImmediate);
+    };
+    const other = await startHost("b", store, { clock });
+    await settle();
+    for (const hasLost of [true, false]) {
+      host.wire.away = "cut off";
+      await other.ipam.giveUp("a");
+      expect(await named()).to.deep.equal(["b"]);
+      await host.wire.comeBack(hasLost);
+      await settle();
+      expect([told().length, await named()]).to.deep.equal([hasLost ? 0 : 1, ["b", "a"]]);
+    }
+    await other.ipam.giveUp("a"); // which it hears of at once
+    await settle();
+    expect([told().length, await named()]).to.deep.equal([2, ["b", "a"]]);
+    await other.ipam.close();
+  });
 });
