@@ -83,6 +83,15 @@ const byHand = [
   "flush set inet tsnet bridges",
 ];
 
+/** @throws Error with the lines that are only in one of the texts */
+function isSame(text: string, wanted: string): true {
+  if (text === wanted) return true;
+  const [is, should] = [text.split("\n"), wanted.split("\n")];
+  const extra = is.filter((line) => !should.includes(line));
+  const missing = should.filter((line) => !is.includes(line));
+  throw new Error(`there is ${JSON.stringify(extra)} instead of ${JSON.stringify(missing)}`);
+}
+
 /** The same of our rule in FORWARD. */
 const twice = "iptables -w -I FORWARD -m mark --mark 0x1000000/0x1000000 -m comment --comment tsnet -j ACCEPT";
 
@@ -108,7 +117,7 @@ describe("somebody else at the firewall", () => {
       const answered = await streamBothWays(server, async () => {
         await event.happen(host(), deleteIt);
         await Promise.all([
-          until("all that is ours is back, and no more", repairedMs, async () => (await ours()) === before),
+          until("all that is ours is back, and no more", repairedMs, async () => isSame(await ours(), before)),
           until("new connections come in", repairedMs, () => isAnswered(8080)),
         ]);
         await ping(server, client.ipv4);
@@ -131,7 +140,7 @@ describe("somebody else at the firewall", () => {
     const changes = byHand.map((change) => () => host().sh("nft -f -", change.replace("$IP", address)));
     for (const [index, change] of [...changes, () => host().sh(twice)].entries()) {
       await change();
-      await until(`undone: ${byHand[index] ?? twice}`, repairedMs, async () => (await ours()) === before);
+      await until(`undone: ${byHand[index] ?? twice}`, repairedMs, async () => isSame(await ours(), before));
       expect(await ask(host().outside.client, "tcp", host().ipv4, 8080)).to.equal(client.ipv4);
       expect(await isAnswered(8099)).to.equal(false);
     }
@@ -149,7 +158,9 @@ describe("somebody else at the firewall", () => {
     ]);
     const needed = forward.includes("-P FORWARD DROP") ? 1 : 0;
     const rules = forward.filter((line) => line.includes("--comment tsnet")).length;
-    return `${table.stdout}${holder.stdout}rules in FORWARD: ${rules === needed ? asNeeded : rules}`;
+    // nft names who has the owner's socket open: for a moment also a child of the plugin that is not yet another program
+    const held = holder.stdout.replace(/ # progname .*/, "");
+    return `${table.stdout}${held}rules in FORWARD: ${rules === needed ? asNeeded : rules}`;
   }
 
   /** Docker learns of a reload from firewalld, and may still be putting its own rules back. */

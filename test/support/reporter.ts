@@ -31,12 +31,18 @@ export default class Reporter extends Mocha.reporters.Spec {
     runner.on(Mocha.Runner.constants.EVENT_TEST_PASS, (test) => count(test, 1, 0));
     runner.on(Mocha.Runner.constants.EVENT_TEST_FAIL, (test, error: Error) => {
       count(test, 0, 1);
-      const [reason] = String(error.message).split("\n");
-      failures.push(`${basename(test.file ?? "")}: ${test.fullTitle()}: ${reason}`);
+      failures.push(`${basename(test.file ?? "")}: ${test.fullTitle()}: ${reasons(error)}`);
     });
     runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
       const totals: Totals = { passed: this.stats.passes, failed: this.stats.failures, files, failures };
       if (env["TEST_TSNET_TOTALS"]) writeFileSync(env["TEST_TSNET_TOTALS"], JSON.stringify(totals));
     });
   }
+}
+
+/** The first line of an error, and of what caused it, and so on. */
+function reasons(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const [reason = ""] = error.message.split("\n");
+  return error.cause === undefined ? reason : `${reason}: ${reasons(error.cause)}`;
 }
