@@ -20,6 +20,7 @@ import type { Ports } from "./ports.ts";
 import { everything, namespacesOf, type Part, partsOf } from "./reconciler-parts.ts";
 import type { Removals } from "./removals.ts";
 import { type RepairCount, Repairs } from "./repairs.ts";
+import { SecondTries } from "./second-tries.ts";
 import type { State } from "./state.ts";
 
 /** How long changes are gathered before something is done about them. */
@@ -28,6 +29,8 @@ const gatherMs = 10;
 const pauseMs = 200;
 /** Everything is compared this often, whatever the kernel reports. */
 const intervalMs = 30_000;
+/** What could not be repaired is tried again after this time, and after twice, four times and so on. */
+const secondTryMs = 500;
 
 /** What the reconciler needs. */
 export interface ReconcilerNeeds {
@@ -53,6 +56,8 @@ export class Reconciler {
   readonly #due = new Set<Part>();
   #timer: NodeJS.Timeout | undefined;
   #interval: NodeJS.Timeout | undefined;
+  readonly #secondTries = new SecondTries(secondTryMs, intervalMs);
+  #secondTry: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #isStopped = false;
   readonly #repairs: Repairs;
@@ -118,6 +123,7 @@ export class Reconciler {
     this.#isStopped = true;
     clearInterval(this.#interval);
     clearTimeout(this.#timer);
+    clearTimeout(this.#secondTry);
     await this.#running;
   }
 
@@ -153,8 +159,10 @@ export class Reconciler {
       if (this.#isStopped) return;
       const parts = new Set(this.#due);
       this.#due.clear();
+      const failures = this.#repairs.failures;
       await this.#run(parts);
       if (this.#isStopped) return;
+      this.#tryAgain(parts, this.#repairs.failures > failures);
       this.#timer = setTimeout(() => {
         this.#timer = undefined;
         if (this.#due.size > 0) this.#schedule([]);
@@ -162,6 +170,13 @@ export class Reconciler {
     });
     this.#running = running;
     return running;
+  }
+
+  #tryAgain(parts: ReadonlySet<Part>, hasFailed: boolean): void {
+    const waitMs = this.#secondTries.after(parts, hasFailed);
+    if (waitMs === undefined) return;
+    clearTimeout(this.#secondTry);
+    this.#secondTry = setTimeout(() => this.#schedule(this.#secondTries.failed), waitMs);
   }
 
   /** @param isStart whether no request was answered yet */

@@ -15,6 +15,7 @@ export interface RepairCount {
 export class Repairs {
   readonly #log: Log;
   readonly #counts = new Map<RepairKind, RepairCount>();
+  #failures = 0;
 
   constructor(log: Log) {
     this.#log = log;
@@ -24,11 +25,17 @@ export class Repairs {
     return Object.fromEntries(this.#counts);
   }
 
-  /** What fails is told, and tried again with the next comparison. @param work says whether there was something to do */
+  /** How many attempts have failed since the start. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** What fails is told; whoever compares tries again. @param work says whether there was something to do */
   async attempt(kind: RepairKind, what: string, work: () => Promise<boolean>): Promise<void> {
     try {
       if (await work()) this.count(kind, what);
     } catch (error) {
+      this.#failures++;
       this.#log.error({ error: explain(error) }, `could not be repaired: ${what}`);
     }
   }

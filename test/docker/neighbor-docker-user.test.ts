@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { Container } from "../support/container.ts";
 import { useHost } from "../support/docker-suite.ts";
@@ -11,6 +12,10 @@ type Family = "ipv4" | "ipv6";
 
 /** From the plugin's first answer to its rules being there. */
 const restoredMs = 5_000;
+
+/** Longer than tsnet waits for the lock of iptables, and after how long it tries again. */
+const lockSeconds = 6;
+const secondTryMs = 1_000;
 
 const families = {
   ipv4: { program: "iptables", container: (n: number) => `10.80.0.${n}` },
@@ -127,6 +132,18 @@ for (const backend of ["nft", "legacy"] as const) {
       expect(await inBoth((family) => isForwarded(family, answerSeconds))).to.deep.equal([true, true]);
       for (const { program } of Object.values(families)) await host().sh(`${program} -w -I FORWARD -j DOCKER-USER`);
     });
+
+    // iptables-nft has no lock
+    if (backend === "legacy")
+      it("have tsnet's rule again soon after another program has held the lock of iptables for longer than tsnet waits", async () => {
+        const flush = "XTABLES_LOCKFILE=/run/another.lock iptables -w -F FORWARD";
+        await host().sh(`flock /run/xtables.lock sh -ec '${flush}; sleep ${lockSeconds}'`);
+        expect(readFileSync(host().plugin.logFile, "utf8"))
+          .to.include("could not be repaired: the rule in FORWARD")
+          .and.include("holding the xtables lock");
+        await until("the rule is back", secondTryMs, async () => (await countOurRules("ipv4")) === 1);
+        await host().sh("iptables -w -I FORWARD -j DOCKER-USER");
+      });
 
     const inBoth = <T>(work: (family: Family) => Promise<T>) => Promise.all([work("ipv4"), work("ipv6")]);
 

@@ -129,6 +129,16 @@ describe("the reconciler", () => {
     expect(isWhole()).to.equal(true);
   });
 
+  it("tries again within a second what could not be repaired, by itself", async () => {
+    world.nft.flush();
+    void driver.faults.arm({ kind: "before", at: 2, errno: "EAGAIN" });
+    world.report({ what: "firewall" });
+    await until("it has failed", 1000, () => driver.log.lines.some((line) => line.includes("EAGAIN")));
+    await until("repaired", 1000, isMended);
+    await driver.reconciler.stop();
+    expect(driver.log.lines.filter((line) => line.startsWith("error: "))).to.have.length(1);
+  });
+
   it("brings everything back after a reboot, and takes back the containers that are gone", async () => {
     const { store } = driver;
     await stopDriver(driver);
