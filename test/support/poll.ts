@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { patience } from "./patience.ts";
 
 /** How often a condition is looked at. */
@@ -15,16 +15,19 @@ export async function until<T>(
   check: () => Promise<T | undefined | false> | T | undefined | false,
 ): Promise<T> {
   const end = performance.now() + deadlineMs * patience;
-  let cause: unknown;
-  while (performance.now() < end) {
+  for (;;) {
+    // the last look: what came while this process stood still is read before it
+    const isLast = performance.now() >= end;
+    if (isLast) await setImmediate();
+    let cause: unknown;
     try {
       const found = await check();
       if (found !== undefined && found !== false) return found;
-      cause = undefined;
     } catch (error) {
       cause = error;
     }
+    if (isLast)
+      throw new Error(`not within ${deadlineMs * patience} ms: ${what}`, cause === undefined ? undefined : { cause });
     await sleep(intervalMs);
   }
-  throw new Error(`not within ${deadlineMs * patience} ms: ${what}`, cause === undefined ? undefined : { cause });
 }

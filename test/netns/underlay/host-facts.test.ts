@@ -7,6 +7,7 @@ import { encodeAnswer, encodeQuestion, factsPort, nonceBytes } from "../../../sr
 import { formatFacts, type HostFacts } from "../../../src/plan/host-facts.ts";
 import { probeNamespace } from "../../../src/plan/probe.ts";
 import { openSockets } from "../../support/open-sockets.ts";
+import { patience } from "../../support/patience.ts";
 import { exchange, startImpostor } from "../../support/udp-exchange.ts";
 import { addresses, filter, inside, makeLab, removeLab, unfilter } from "../../support/underlay-lab.ts";
 
@@ -14,7 +15,7 @@ const facts: HostFacts = { name: "web-2", version: "0.2.0", settings: { TSNET_SC
 const forged: HostFacts = { ...facts, name: "forged" };
 const nonce = Uint8Array.from({ length: nonceBytes }, (_, n) => n);
 const question = encodeQuestion(nonce);
-const idleMs = 300;
+const idleMs = 300 * patience;
 
 for (const family of [4, 6] as const) {
   const { own, other } = addresses[family];

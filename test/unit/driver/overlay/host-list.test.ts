@@ -89,10 +89,12 @@ describe("the list of hosts", () => {
   it("loses one that lives with --force only, which keeps its addresses and puts everything else back", async () => {
     const givenUp: string[] = [];
     const { one, two, vni } = await pair(holding("h1", givenUp));
-    one.records.deaf = new Promise((resolve) => setTimeout(resolve, 50));
+    const { promise, resolve: hears } = Promise.withResolvers<void>();
+    one.records.deaf = promise;
     expect(await two.plane.list.remove("h1", true)).to.include({ endpoints: 2, addresses: 0 });
     expect(givenUp).to.deep.equal([]);
     await soon("h2 knows", () => two.view(vni).length === 0);
+    hears();
     await soon("it is back", () => two.view(vni).length === 3);
   });
 
