@@ -43,7 +43,6 @@ describe("ways to other hosts", () => {
     expect(isTold(), what).to.equal(false);
   };
   const whatComesAfter = async (): Promise<void> => {
-    changes = changes.filter(({ what }) => what === "paths");
     ip("link add br-after type bridge");
     const seen = (removed: boolean) =>
       until("what came after it is told", soonMs, () =>

@@ -5,7 +5,7 @@ import { KernelClient } from "../../../src/kernel/kernel-client.ts";
 import type { NameAnswer } from "../../../src/plan/name-questions.ts";
 import type { Behaviour } from "../../support/name-server.ts";
 import { expectNoLeftovers, ip } from "../../support/netns.ts";
-import { openSockets } from "../../support/open-sockets.ts";
+import { openSockets } from "../../support/open-files.ts";
 import { patience } from "../../support/patience.ts";
 
 /** Also for the first answer of a server that has just started. */

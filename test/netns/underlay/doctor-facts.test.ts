@@ -7,7 +7,7 @@ import { encodeQuestion, factsPort, nonceBytes } from "../../../src/plan/facts-m
 import { formatFacts, type HostFacts } from "../../../src/plan/host-facts.ts";
 import type { Underlay } from "../../../src/plan/overlay.ts";
 import { ip } from "../../support/netns.ts";
-import { openSockets } from "../../support/open-sockets.ts";
+import { openSockets } from "../../support/open-files.ts";
 import { network } from "../../support/overlay-links.ts";
 import { until } from "../../support/poll.ts";
 import { exchange } from "../../support/udp-exchange.ts";

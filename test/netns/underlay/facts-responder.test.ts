@@ -7,7 +7,7 @@ import { Poller } from "../../../src/kernel/ports/poller.ts";
 import { FactsResponder } from "../../../src/kernel/underlay/facts-responder.ts";
 import { encodeAnswer, encodeQuestion, factsPort, nonceBytes } from "../../../src/plan/facts-message.ts";
 import { formatFacts } from "../../../src/plan/host-facts.ts";
-import { openSockets } from "../../support/open-sockets.ts";
+import { openSockets } from "../../support/open-files.ts";
 import { until } from "../../support/poll.ts";
 
 const nonce = new Uint8Array(nonceBytes);

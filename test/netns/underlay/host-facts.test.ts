@@ -6,7 +6,7 @@ import { KernelClient } from "../../../src/kernel/kernel-client.ts";
 import { encodeAnswer, encodeQuestion, factsPort, nonceBytes } from "../../../src/plan/facts-message.ts";
 import { formatFacts, type HostFacts } from "../../../src/plan/host-facts.ts";
 import { probeNamespace } from "../../../src/plan/probe.ts";
-import { openSockets } from "../../support/open-sockets.ts";
+import { openSockets } from "../../support/open-files.ts";
 import { patience } from "../../support/patience.ts";
 import { exchange, startImpostor } from "../../support/udp-exchange.ts";
 import { addresses, filter, inside, makeLab, removeLab, unfilter } from "../../support/underlay-lab.ts";

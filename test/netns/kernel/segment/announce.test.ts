@@ -1,7 +1,7 @@
-import { readdirSync, readlinkSync } from "node:fs";
 import { expect } from "chai";
 import { KernelClient } from "../../../../src/kernel/kernel-client.ts";
 import { expectNoLeftovers, ip, ipJson } from "../../../support/netns.ts";
+import { isSocket, openFiles } from "../../../support/open-files.ts";
 import { until } from "../../../support/poll.ts";
 import {
   addMacvlan,
@@ -21,20 +21,8 @@ const earlierMac = "02:42:00:00:00:77";
 const addresses = ["192.168.1.30", "fd00::30"] as const;
 const withPrefix = ["192.168.1.30/24", "fd00::30/64"];
 
-/** Named by their inodes: others of this process may come and go meanwhile. */
-const openSockets = (): string[] =>
-  readdirSync("/proc/self/fd")
-    .map(nameOf)
-    .filter((name) => name.startsWith("socket:"));
-
-/** Empty for one that is closed by now, as is that of the directory. */
-function nameOf(fd: string): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    return "";
-  }
-}
+/** Other files of this process may come and go meanwhile. */
+const openSockets = (): string[] => openFiles().filter(isSocket);
 
 describe("Kernel.announceAddresses", () => {
   let kernel: KernelClient;

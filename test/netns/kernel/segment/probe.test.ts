@@ -1,5 +1,4 @@
 import { execFile } from "node:child_process";
-import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect } from "chai";
@@ -10,6 +9,7 @@ import { inetPton } from "../../../../src/kernel/libc.ts";
 import { encodeMac } from "../../../../src/kernel/link-attributes.ts";
 import { arp } from "../../../../src/kernel/segment/arp.ts";
 import { expectNoLeftovers, ip, ipJson } from "../../../support/netns.ts";
+import { openFiles } from "../../../support/open-files.ts";
 import { until } from "../../../support/poll.ts";
 import {
   addContainer,
@@ -38,22 +38,15 @@ const byStranger = (frame: Buffer): Buffer => {
   return frame;
 };
 
-/** Named by their inodes: a number is the same for one that was closed and one that was opened. */
-const openFiles = (): string[] =>
-  readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)];
-    } catch {
-      return []; // the one that the directory is read by
-    }
-  });
-
 describe("Kernel.probeAddresses", () => {
   let kernel: KernelClient;
   let filesBefore: string[];
   before(() => promisify(execFile)("true")); // with the first pipe of a process Node opens a file that stays
   expectNoLeftovers(async () => {
-    await until("all sockets are closed", deadlineMs, () => openFiles().every((name) => filesBefore.includes(name)));
+    await until("all sockets are closed", deadlineMs, () => {
+      expect(openFiles().filter((file) => !filesBefore.includes(file))).to.deep.equal([]);
+      return true;
+    });
     await kernel.close();
     tearDownSegment();
   });
