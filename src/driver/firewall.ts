@@ -1,9 +1,10 @@
-import type { Element } from "../plan/elements.ts";
+import type { Element, Expected } from "../plan/elements.ts";
 import { wantedElements } from "../plan/firewall.ts";
 import { firewallTable } from "../plan/firewall-script.ts";
 import { dockerBridges, planForward } from "../plan/forward.ts";
 import { hasGateway } from "../plan/network.ts";
 import type { Elements, ObservedForward } from "../plan/observed.ts";
+import type { Wanted } from "../plan/reconcile.ts";
 import { KeptTable } from "./kept-table.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Records } from "./records.ts";
@@ -33,7 +34,7 @@ export class Firewall {
     this.#kernel = kernel;
     this.#state = state;
     this.#mark = mark;
-    this.#table = new KeptTable(kernel, firewallTable(mark), () => this.#wanted(), new TableMemory(records));
+    this.#table = new KeptTable(kernel, firewallTable(mark), () => this.#expected(), new TableMemory(records));
   }
 
   /**
@@ -125,8 +126,15 @@ export class Firewall {
     );
   }
 
-  #wanted(): Elements {
-    const { networks, endpoints } = this.#state.wanted();
+  #expected(): Expected {
+    const hasLeaving = this.#state.removing.size > 0;
+    return {
+      wanted: this.#elementsOf(this.#state.wanted()),
+      leaving: hasLeaving ? this.#elementsOf(this.#state.recorded()) : {},
+    };
+  }
+
+  #elementsOf({ networks, endpoints }: Wanted): Elements {
     return wantedElements({
       networks: networks.values(),
       endpoints: endpoints.values(),

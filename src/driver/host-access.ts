@@ -1,6 +1,7 @@
 import { hasErrno, TsnetError } from "../errors.ts";
 import { parseHostAddress } from "../net/cidr.ts";
 import { shimName } from "../net/names.ts";
+import type { Expected } from "../plan/elements.ts";
 import {
   isHostNear,
   type ParentState,
@@ -13,7 +14,7 @@ import {
 } from "../plan/host-access.ts";
 import { hostAccessTable, reachElements, shimElements, wantedHostAccess } from "../plan/host-access-table.ts";
 import { type Endpoint, isLan, type LanNetwork } from "../plan/network.ts";
-import type { Elements, Observed } from "../plan/observed.ts";
+import type { Observed } from "../plan/observed.ts";
 import type { Repair, Wanted } from "../plan/reconcile.ts";
 import { planHostAccessRepairs } from "../plan/reconcile-host-access.ts";
 import { KeptTable } from "./kept-table.ts";
@@ -38,7 +39,7 @@ export class HostAccess {
 
   constructor(needs: HostAccessNeeds) {
     this.#needs = needs;
-    this.#table = new KeptTable(needs.kernel, hostAccessTable, () => this.#wantedElements());
+    this.#table = new KeptTable(needs.kernel, hostAccessTable, () => this.#expected());
   }
 
   /** Puts the table in place if a network needs it, before there is a shim; once, at the start, with all that is recorded. */
@@ -48,7 +49,7 @@ export class HostAccess {
       if (!isLan(network) || network.hostAccess === null) continue;
       for (const { id } of [network, ...state.endpointsOf(network.id)]) this.#active.add(id);
     }
-    if (this.#wantedElements() === null) await this.#table.repair();
+    if (this.#expected() === null) await this.#table.repair();
     else await this.#table.install();
   }
 
@@ -61,8 +62,8 @@ export class HostAccess {
   }
 
   /** What mends the rest. The operations are to be handed over in the same turn: plan/reconcile.ts. */
-  planRepairs(wanted: Wanted, observed: Observed): Repair[] {
-    return planHostAccessRepairs(this.#onlyActive(wanted), observed);
+  planRepairs(wanted: Wanted, observed: Observed, busy: ReadonlySet<string>): Repair[] {
+    return planHostAccessRepairs(this.#onlyActive(wanted), observed, busy);
   }
 
   /**
@@ -126,8 +127,9 @@ export class HostAccess {
     await Promise.all([reach, this.#table.change(reachElements(endpoint), [])]);
   }
 
-  #wantedElements(): Elements | null {
-    return wantedHostAccess(this.#onlyActive(this.#needs.state.wanted()));
+  #expected(): Expected | null {
+    const wanted = wantedHostAccess(this.#onlyActive(this.#needs.state.wanted()));
+    return wanted && { wanted, leaving: {} };
   }
 
   #onlyActive({ networks, endpoints }: Wanted): Wanted {

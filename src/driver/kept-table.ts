@@ -1,7 +1,7 @@
 import { hasErrno, TsnetError } from "../errors.ts";
-import { bySet, diffElements, type Element } from "../plan/elements.ts";
-import { elementScript, type NftTable, planTable, removalScript, wholeTableScript } from "../plan/nft-script.ts";
-import type { Elements } from "../plan/observed.ts";
+import { bySet, diffElements, differenceBetween, type Element, type Expected } from "../plan/elements.ts";
+import { elementScript, type NftTable, removalScript, wholeTableScript } from "../plan/nft-script.ts";
+import type { ObservedFirewall } from "../plan/observed.ts";
 import type { Kernel } from "./kernel.ts";
 import type { TableMemory } from "./table-memory.ts";
 
@@ -12,19 +12,19 @@ const installAttempts = 3;
 export class KeptTable {
   readonly #kernel: Kernel;
   readonly #table: NftTable;
-  readonly #wanted: () => Elements | null;
+  readonly #expected: () => Expected | null;
   readonly #memory: TableMemory | undefined;
   /** How the kernel lists the table without elements; undefined until it was put in place once. */
   #skeleton: string | undefined;
 
   /**
-   * @param wanted what should be in it as the records are now; null for no table
+   * @param expected as the records are now; null for no table. Its changes are handed over in the turn in which this changes
    * @param memory by which the table of an earlier process is known again; without it, that is replaced
    */
-  constructor(kernel: Kernel, table: NftTable, wanted: () => Elements | null, memory?: TableMemory) {
+  constructor(kernel: Kernel, table: NftTable, expected: () => Expected | null, memory?: TableMemory) {
     this.#kernel = kernel;
     this.#table = table;
-    this.#wanted = wanted;
+    this.#expected = expected;
     this.#memory = memory;
   }
 
@@ -41,7 +41,7 @@ export class KeptTable {
       this.#skeleton = observed?.skeleton;
       if (observed !== undefined) await this.#memory?.note(this.#table, observed.skeleton);
       // it may be wanted no more by now
-      if (observed !== undefined || this.#wanted() === null) return;
+      if (observed !== undefined || this.#expected() === null) return;
     }
     const what = `table ${this.#table.name} was gone right after it was made, ${installAttempts} times`;
     throw new TsnetError(
@@ -83,28 +83,36 @@ export class KeptTable {
 
   /** Removes the table if it is not wanted any more; otherwise these elements. */
   async removeElements(elements: readonly Element[]): Promise<void> {
-    if (this.#wanted() === null) await this.#run(this.#wholeScript());
+    if (this.#expected() === null) await this.#run(this.#wholeScript());
     else await this.change(elements, []);
   }
 
   /**
-   * Compares the table with the records and repairs it.
+   * Compares the table with the records and repairs it. What requests change meanwhile is theirs.
    * @returns whether something had to be done
    */
   async repair(): Promise<boolean> {
+    const before = this.#expected();
     const observed = await this.#kernel.observeFirewall(this.#table.name);
-    const wanted = this.#wanted();
-    if (wanted === null) {
+    const after = this.#expected();
+    if (before === null && after === null) {
       if (observed !== undefined) await this.#run(this.#wholeScript());
       return observed !== undefined;
     }
+    if (before === null || after === null) return false; // it is being made, or removed
     if (this.#skeleton === undefined) {
       await this.install();
       return true;
     }
-    const script = planTable(this.#table, wanted, observed, this.#skeleton);
+    const script = this.#repairScript(before, after, observed);
     if (script !== undefined) await this.#runOrReplace(script);
     return script !== undefined;
+  }
+
+  #repairScript(before: Expected, after: Expected, observed: ObservedFirewall | undefined): string | undefined {
+    if (observed?.skeleton !== this.#skeleton) return this.#wholeScript();
+    const { add, remove } = differenceBetween(before, after, observed?.elements ?? {});
+    return add.length + remove.length === 0 ? undefined : elementScript(this.#table, { add, remove });
   }
 
   /** The whole table, where others have changed it so that the script does not fit: an interval of theirs overlaps ours. */
@@ -119,8 +127,8 @@ export class KeptTable {
 
   /** The table as the records are now, or its removal. */
   #wholeScript(): string {
-    const wanted = this.#wanted();
-    return wanted === null ? removalScript(this.#table) : wholeTableScript(this.#table, wanted);
+    const expected = this.#expected();
+    return expected === null ? removalScript(this.#table) : wholeTableScript(this.#table, expected.wanted);
   }
 
   #run(script: string): Promise<void> {

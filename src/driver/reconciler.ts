@@ -2,7 +2,7 @@ import { explain } from "../errors.ts";
 import { isDockerLink, parseLinkAlias } from "../net/names.ts";
 import { type Endpoint, type GatewayNetwork, hasGateway } from "../plan/network.ts";
 import type { Observed, ObservedLink } from "../plan/observed.ts";
-import { dockerLinks, planReconcile, removedGroup } from "../plan/reconcile.ts";
+import { dockerLinks, planReconcile, type Recorded, removedGroup, settled } from "../plan/reconcile.ts";
 import { planLanReconcile, type SandboxLinks } from "../plan/reconcile-lan.ts";
 import { isAmiss } from "./amiss.ts";
 import type { Announcements } from "./announcements.ts";
@@ -197,15 +197,21 @@ export class Reconciler {
 
   async #compareLinks(parts: ReadonlySet<Part>, isStart: boolean): Promise<void> {
     const { firewall, parents, collector } = this.#needs;
-    const recorded = this.#needs.state.ids();
+    const before = this.#recorded();
     const { observed, sandboxes } = await parents.look(parts.has("sandboxes"));
     // An event may have been lost; one that is on its way tells of what came after this observation.
     const known = this.#repairs.attempt("firewall", "Docker's bridges", () =>
       firewall.setDockerLinks(dockerLinks(observed.links)).then(() => false),
     );
-    await this.#repairLinks(observed, sandboxes, recorded);
+    await this.#repairLinks(observed, sandboxes, before);
     await known;
     if (parts.has("endpoints")) await collector.sweep(observed.links, isStart);
+  }
+
+  #recorded(): Recorded {
+    const { state, locks } = this.#needs;
+    const recorded = state.recorded();
+    return { ...recorded, busy: new Set([...recorded.endpoints.keys()].filter((id) => locks.isBusy(id))) };
   }
 
   async #compareOverlays(parts: ReadonlySet<Part>): Promise<void> {
@@ -231,14 +237,15 @@ export class Reconciler {
   }
 
   /** The plan is handed over in the turn in which the records are read: see plan/reconcile.ts. */
-  async #repairLinks(observed: Observed, sandboxes: SandboxLinks, recorded: ReadonlySet<string>): Promise<void> {
+  async #repairLinks(observed: Observed, sandboxes: SandboxLinks, before: Recorded): Promise<void> {
     const { state, kernel, hostAccess, overlays, parents, announcements, removals, locks } = this.#needs;
     const wanted = state.wanted();
-    const lan = planLanReconcile(wanted, observed, sandboxes, parents.namesInside());
+    const made = settled(wanted, before);
+    const lan = planLanReconcile(made, observed, sandboxes, parents.namesInside());
     parents.noteLosses(observed);
-    const access = hostAccess.planRepairs(wanted, observed);
+    const access = hostAccess.planRepairs(made, observed, before.busy);
     const repairs = [
-      ...planReconcile(wanted, observed, (id) => recorded.has(id)),
+      ...planReconcile(wanted, observed, before),
       ...[...lan.repairs, ...access, ...overlays.planRepairs(observed)],
     ];
     const done = repairs.map(({ kind, reason, ops }) =>

@@ -78,9 +78,9 @@ export class State {
     return id === undefined ? undefined : this.#endpoints.get(id);
   }
 
-  /** Of all networks and endpoints, those that are being removed among them. */
-  ids(): Set<string> {
-    return new Set([...this.#networks.keys(), ...this.#endpoints.keys()]);
+  /** All networks and endpoints, those that are being removed among them. */
+  recorded(): Wanted {
+    return { networks: new Map(this.#networks), endpoints: new Map(this.#endpoints) };
   }
 
   /** What should be in the kernel. */

@@ -19,6 +19,30 @@ export function diffElements(wanted: Elements, observed: Elements): { add: Eleme
   return { add: missingFrom(observed, wanted), remove: missingFrom(wanted, observed) };
 }
 
+/** What has to be in a table, and what may be. */
+export interface Expected {
+  readonly wanted: Elements;
+  /** What is on its way out is in it. */
+  readonly leaving: Elements;
+}
+
+/**
+ * As diffElements, for an observation that was made between two looks at the records: what a request has changed in between is in it
+ * or not, and neither is amiss.
+ */
+export function differenceBetween(
+  before: Expected,
+  after: Expected,
+  observed: Elements,
+): { add: Element[]; remove: Element[] } {
+  const isIn = (elements: Elements, [set, key, data]: Element): boolean => elements[set]?.[key] === data;
+  const allowed = [before.wanted, before.leaving, after.leaving];
+  return {
+    add: missingFrom(observed, after.wanted).filter((element) => isIn(before.wanted, element)),
+    remove: missingFrom(after.wanted, observed).filter((element) => !allowed.some((one) => isIn(one, element))),
+  };
+}
+
 function missingFrom(these: Elements, those: Elements): Element[] {
   return Object.entries(those).flatMap(([set, content]) =>
     Object.entries(content)

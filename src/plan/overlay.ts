@@ -222,5 +222,9 @@ export function planInnerVethRemoval(network: OverlayNetwork, endpoint: Endpoint
   const { id, mac } = endpoint;
   const places: InnerOp = now ? placesOp(network, [now]) : { op: "remove-places", macs: mac === null ? [] : [mac] };
   const links = [{ name: hostVethName(id), alias: linkAlias("veth", id) }];
-  return [{ op: "in-namespace", namespace: namespaceName(network.id), ops: [places, { op: "remove-links", links }] }];
+  return [
+    // where dockerd has put it back: it goes with the other end, later, and is nobody's until then
+    { op: "remove-links", links: [{ name: containerVethName(id), alias: linkAlias("peer", id) }] },
+    { op: "in-namespace", namespace: namespaceName(network.id), ops: [places, { op: "remove-links", links }] },
+  ];
 }

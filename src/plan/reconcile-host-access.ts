@@ -11,8 +11,15 @@ import type { Repair, Wanted } from "./reconcile.ts";
 const mainTable = 254;
 const kernelsOwn = 2;
 
-/** What a network with host access lacks, and what there is too much; nothing while its parent is not there. */
-export function planHostAccessRepairs(wanted: Wanted, observed: Observed): Repair[] {
+/**
+ * What a network with host access lacks, and what there is too much; nothing while its parent is not there.
+ * @param busy as Recorded has it: ways to these endpoints are not missed
+ */
+export function planHostAccessRepairs(
+  wanted: Wanted,
+  observed: Observed,
+  busy: ReadonlySet<string> = new Set(),
+): Repair[] {
   // one that is being made has its addresses only after the LAN was asked for them
   const networks = [...wanted.networks.values()].filter(hasHostAccess).filter(({ ready }) => ready);
   if (networks.length === 0) return [];
@@ -23,7 +30,7 @@ export function planHostAccessRepairs(wanted: Wanted, observed: Observed): Repai
     const shim = links.get(shimName(network.id));
     if (parent === undefined) return [];
     if (shim !== undefined && shim.alias !== linkAlias("shim", network.id)) return [];
-    return repairNetwork({ network, endpoints: endpoints.get(network.id) ?? [], parent, observed }, shim);
+    return repairNetwork({ network, endpoints: endpoints.get(network.id) ?? [], busy, parent, observed }, shim);
   });
 }
 
@@ -32,16 +39,22 @@ const hasHostAccess = (network: Network): network is LanNetwork => isLan(network
 interface Compared {
   readonly network: LanNetwork;
   readonly endpoints: readonly Endpoint[];
+  readonly busy: ReadonlySet<string>;
   readonly parent: ObservedLink;
   readonly observed: Observed;
 }
 
 function repairNetwork(compared: Compared, shim: ObservedLink | undefined): Repair[] {
-  const { network, endpoints, parent, observed } = compared;
+  const { network, endpoints, busy, parent, observed } = compared;
   const state: ParentState = { mac: parent.mac, addresses: addressesOf(parent, observed) };
-  const reaches = endpoints.flatMap((endpoint) => reachesOf(network, endpoint, state));
+  const needed: Reach[] = [];
+  const reaches = endpoints.flatMap((endpoint) => {
+    const own = reachesOf(network, endpoint, state);
+    if (!busy.has(endpoint.id)) needed.push(...own);
+    return own;
+  });
   const problem = shim === undefined ? "is gone" : shimProblem(network, shim, parent);
-  if (shim !== undefined && problem === "") return repairShim(network, shim, reaches, observed);
+  if (shim !== undefined && problem === "") return repairShim(network, shim, { reaches, needed }, observed);
   const reason = `link ${shimName(network.id)}, by which the host reaches network ${network.id}, ${problem}`;
   const ops = [...planShim(network, state), ...planShimAddresses(network), ...reaches.flat()];
   return [{ kind: "links", reason, ops }];
@@ -57,12 +70,17 @@ const addressesOf = ({ index }: ObservedLink, { addresses }: Observed): string[]
   addresses.filter(({ link }) => link === index).map(({ address }) => address);
 
 /** A shim that is as it should be, and what is not on it. */
-function repairShim(network: LanNetwork, shim: ObservedLink, reaches: readonly Reach[], observed: Observed): Repair[] {
+function repairShim(
+  network: LanNetwork,
+  shim: ObservedLink,
+  { reaches, needed }: { readonly reaches: readonly Reach[]; readonly needed: readonly Reach[] },
+  observed: Observed,
+): Repair[] {
   const held = new Set(addressesOf(shim, observed));
   const lost = shimAddresses(network).find((address) => !held.has(address));
   return [
     ...(lost === undefined ? [] : [lostAddress(network, shim, lost)]),
-    ...missingReaches(network, shim, reaches, observed),
+    ...missingReaches(network, shim, needed, observed),
     ...leftovers(network, shim, reaches, observed),
   ];
 }

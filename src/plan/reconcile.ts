@@ -4,7 +4,8 @@
  * The kernel worker executes one list of operations after the other, and an observation is taken between two lists. The records
  * are read after the observation, and the plan is handed over in the same turn of the event loop. So a request that is under way
  * cannot be misread: a link is recorded before it is made, and what is being removed has left the wanted state before its first
- * operation is handed over; an operation of ours that comes too late finds its work done.
+ * operation is handed over; an operation of ours that comes too late finds its work done. What a request has changed since the
+ * observation was asked for, or was about to, is not for a repair: Recorded.
  */
 import { parseHostAddress } from "../net/cidr.ts";
 import {
@@ -27,6 +28,18 @@ export interface Wanted {
   readonly endpoints: ReadonlyMap<string, Endpoint>;
 }
 
+/** The records when an observation was asked for: all of them, those that are being removed among them. */
+export interface Recorded extends Wanted {
+  /** The IDs of endpoints that requests were busy with. */
+  readonly busy: ReadonlySet<string>;
+}
+
+/** What is wanted, without networks that were yet to be made when the observation was asked for. */
+export const settled = (wanted: Wanted, before: Recorded): Wanted => ({
+  networks: new Map([...wanted.networks].filter(([id]) => before.networks.get(id)?.ready)),
+  endpoints: wanted.endpoints,
+});
+
 /** One thing that is not as it should be, and the operations that mend it. */
 export interface Repair {
   /** By which repairs are counted: what was not as it should be. */
@@ -38,28 +51,20 @@ export interface Repair {
 
 /**
  * Compares and plans; an empty list means that records and kernel agree.
- * @param wasRecorded whether a network or endpoint was recorded when the observation was asked for: somebody who has removed it since has
- * removed its links as well, or is about to
+ * @param before a link of what was recorded then is no leftover: who has removed it since has removed its links as well, or is about to
  */
-export function planReconcile(
-  wanted: Wanted,
-  observed: Observed,
-  wasRecorded: (id: string) => boolean = () => false,
-): Repair[] {
+export function planReconcile(wanted: Wanted, observed: Observed, before: Recorded): Repair[] {
   const links = new Map(observed.links.map((link) => [link.name, link]));
   // Docker has put the container's end back into the host's namespace, and it goes with the host's end
   const leaving = new Set(
     observed.links.flatMap(({ group, alias }) => (group === removedGroup ? [parseLinkAlias(alias)?.id ?? ""] : [])),
   );
-  const isLeaving = (id: string): boolean => wasRecorded(id) && !wanted.networks.has(id) && !wanted.endpoints.has(id);
   return [
-    ...[...wanted.networks.values()].flatMap((network) =>
+    ...[...settled(wanted, before).networks.values()].flatMap((network) =>
       network.mode === "bridge" ? repairBridge(network, links, observed) : [],
     ),
     ...[...wanted.endpoints.values()].flatMap((endpoint) => repairPort(endpoint, wanted, links)),
-    ...observed.links
-      .filter(({ alias }) => !isLeaving(parseLinkAlias(alias)?.id ?? ""))
-      .flatMap((link) => removeLeftover(link, wanted, leaving)),
+    ...observed.links.flatMap((link) => removeLeftover(link, [wanted, before], leaving)),
   ];
 }
 
@@ -128,12 +133,13 @@ function repairPort(endpoint: Endpoint, wanted: Wanted, links: ReadonlyMap<strin
 }
 
 /** A link that says it is ours, and of which no record knows; or one whose making a crash cut off. */
-function removeLeftover(link: ObservedLink, wanted: Wanted, leaving: ReadonlySet<string>): Repair[] {
+function removeLeftover(link: ObservedLink, known: readonly Wanted[], leaving: ReadonlySet<string>): Repair[] {
   const owner = parseLinkAlias(link.alias);
   const isUnfinished = link.group === unfinishedGroup && link.alias === "";
   if (owner === undefined && !isUnfinished) return [];
   if (link.group === removedGroup) return [];
-  if (owner !== undefined && (isKnown(owner, wanted) || (owner.role === "peer" && leaving.has(owner.id)))) return [];
+  if (owner !== undefined && known.some((records) => isKnown(owner, records))) return [];
+  if (owner?.role === "peer" && leaving.has(owner.id)) return [];
   const op: Op = { op: "remove-links", links: [{ name: link.name, alias: link.alias }] };
   const reason = `link ${link.name} (${link.alias}) belongs to nothing that exists`;
   return [{ kind: "leftovers", reason, ops: [op] }];

@@ -94,7 +94,7 @@ const steps = {
 };
 
 /** All that changes the kernel or the records. */
-export const operations: readonly Operation[] = [
+export const bridgeOperations: readonly Operation[] = [
   { name: "create network", prepare: steps.nothing, run: steps.network, isUndone: true },
   { name: "create network on a bridge of the user's", prepare: steps.nothing, run: steps.adopted, isUndone: true },
   { name: "delete network", prepare: steps.network, run: ({ networks }) => networks.delete(network), isUndone: false },

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { env } from "node:process";
+import { config } from "chai";
 import Mocha from "mocha";
 
 /** How many tests passed, and how many failed. */
@@ -17,6 +18,12 @@ export interface Totals extends Count {
   readonly failures: readonly string[];
 }
 
+/** Of a failure's line, so many characters are shown at most. */
+const lineLength = 1_000;
+
+// a failure that is seen once has to say what was found instead
+config.truncateThreshold = 0;
+
 /** Mocha's usual output; the totals also go, as JSON, to the file that TEST_TSNET_TOTALS names. */
 export default class Reporter extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
@@ -31,7 +38,8 @@ export default class Reporter extends Mocha.reporters.Spec {
     runner.on(Mocha.Runner.constants.EVENT_TEST_PASS, (test) => count(test, 1, 0));
     runner.on(Mocha.Runner.constants.EVENT_TEST_FAIL, (test, error: Error) => {
       count(test, 0, 1);
-      failures.push(`${basename(test.file ?? "")}: ${test.fullTitle()}: ${reasons(error)}`);
+      const line = `${basename(test.file ?? "")}: ${test.fullTitle()}: ${reasons(error)}`;
+      failures.push(line.slice(0, lineLength));
     });
     runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
       const totals: Totals = { passed: this.stats.passes, failed: this.stats.failures, files, failures };

@@ -2,7 +2,6 @@
 import { expect } from "chai";
 import { explain } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory-store.ts";
-import { etcdOf, other, swarmOf } from "../../support/cluster.ts";
 import {
   type Driver,
   expectAgreement,
@@ -11,24 +10,9 @@ import {
   stopDriver,
   untilComplete,
 } from "../../support/driver.ts";
+import { hostFor, operations } from "../../support/every-operation.ts";
 import type { FaultKind } from "../../support/faults.ts";
-import { operations as bridgeOperations, type Operation } from "../../support/operations.ts";
-import { lanOperations } from "../../support/operations-lan.ts";
-import { overlayOperations } from "../../support/operations-overlay.ts";
-import { World } from "../../support/world.ts";
-
-const operations = [...bridgeOperations, ...lanOperations, ...overlayOperations];
-
-/** A host before tsnet, with a bridge of the user's, and on a LAN. */
-function hostFor({ plane = "none" }: Operation): World {
-  const world = new World();
-  if (plane === "static") world.peers = [other.vtep];
-  if (plane === "etcd") world.etcd = etcdOf();
-  if (plane === "swarm") world.swarm = swarmOf();
-  world.links.add("lan", "bridge", { up: true });
-  world.links.add("eth0", "", { up: true });
-  return world;
-}
+import type { Operation } from "../../support/operations.ts";
 
 /** Runs an operation with a fault; false if it has fewer steps. */
 async function runWithFault(operation: Operation, kind: FaultKind, at: number, errno: string) {

@@ -69,7 +69,9 @@ describe("an overlay network's plan", () => {
       "ops[0].op": "ensure-places",
       "ops[0].places": [localPlace(endpoint)],
     });
-    const [removal] = planInnerVethRemoval(network, endpoint);
+    const [putBack, removal] = planInnerVethRemoval(network, endpoint);
+    const peer = { name: names.container, alias: `tsnet:peer:${endpoint.id}` };
+    expect(putBack).to.deep.equal({ op: "remove-links", links: [peer] });
     expect(removal).to.deep.include({
       ops: [
         { op: "remove-places", macs: ["02:42:0a:01:00:02"] },

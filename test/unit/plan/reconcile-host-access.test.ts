@@ -24,10 +24,16 @@ const seen = (values: Partial<Observed> = {}): Observed => ({
 const network = macvlanOf({ "tsnet.host_access": "true" });
 const endpoint = endpointOf({ addresses: ["192.168.1.10/24"], mac: neighbor.mac });
 const state = { mac: parent.mac, addresses: ["192.168.1.2/24"] };
-const plan = (observed: Observed, one: LanNetwork = network, endpoints: readonly Endpoint[] = [endpoint]) =>
+const plan = (
+  observed: Observed,
+  one: LanNetwork = network,
+  endpoints: readonly Endpoint[] = [endpoint],
+  busy: readonly string[] = [],
+) =>
   planHostAccessRepairs(
     { networks: new Map([[one.id, one]]), endpoints: new Map(endpoints.map((each) => [each.id, each])) },
     observed,
+    new Set(busy),
   );
 const [ensureRoute, ensureNeighbor] = reachesOf(network, endpoint, state)[0] ?? [];
 const wholeOf = (one: LanNetwork) => [...planShim(one, state), ...planShimAddresses(one), ensureRoute, ensureNeighbor];
@@ -93,6 +99,11 @@ describe("what host access lacks", () => {
         .and.to.include(`link ${name} of network ${idOf("a1")}`);
     });
   }
+
+  it("is nothing that a request is about to make", () => {
+    expect(plan(seen({ routes: [], neighbors: [] }), network, [endpoint], [endpoint.id])).to.deep.equal([]);
+    expect(plan(seen(), network, [endpoint], [endpoint.id])).to.deep.equal([]);
+  });
 
   it("is one repair for many containers", () => {
     const many = ["11", "12", "13"].map((n) => endpointOf({ id: idOf(`e${n}`), addresses: [`192.168.1.${n}/24`] }));

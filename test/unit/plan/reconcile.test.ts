@@ -2,7 +2,14 @@ import { expect } from "chai";
 import { planBridge } from "../../../src/plan/bridge.ts";
 import type { BridgeNetwork, Endpoint } from "../../../src/plan/network.ts";
 import type { Observed, ObservedLink } from "../../../src/plan/observed.ts";
-import { dockerLinks, endpointState, planReconcile, type Repair, removedGroup } from "../../../src/plan/reconcile.ts";
+import {
+  dockerLinks,
+  endpointState,
+  planReconcile,
+  type Repair,
+  removedGroup,
+  type Wanted,
+} from "../../../src/plan/reconcile.ts";
 import { bridgeKey, endpointOf, idOf, ipv6, networkOf } from "../../support/values.ts";
 
 const bridgeLink = (values: Partial<ObservedLink> = {}): ObservedLink => ({
@@ -36,11 +43,15 @@ const plan = (
   observed: Observed,
   networks: BridgeNetwork[] = [networkOf()],
   endpoints: Endpoint[] = [endpointOf()],
-): readonly Repair[] =>
-  planReconcile(
-    { networks: new Map(networks.map((n) => [n.id, n])), endpoints: new Map(endpoints.map((e) => [e.id, e])) },
-    observed,
-  );
+): readonly Repair[] => {
+  const wanted = wantedOf(networks, endpoints);
+  return planReconcile(wanted, observed, { ...wanted, busy: new Set() });
+};
+
+const wantedOf = (networks: BridgeNetwork[] = [networkOf()], endpoints: Endpoint[] = [endpointOf()]): Wanted => ({
+  networks: new Map(networks.map((n) => [n.id, n])),
+  endpoints: new Map(endpoints.map((e) => [e.id, e])),
+});
 
 const named = (reason: string): string => `bridge tsb-a1000000000 of network ${idOf("a1")} ${reason}`;
 const withMtu = networkOf({ options: { "com.docker.network.driver.mtu": "1400" } });
@@ -79,6 +90,20 @@ describe("wanted against observed", () => {
       { op: "ensure-port", name: "tsv-e1000000000", master: "tsb-a1000000000", hairpin: true },
     ]);
     expect(rest).to.deep.equal([]);
+  });
+
+  it("makes no bridge of a network that was yet to be made when the observation was asked for", () => {
+    const wanted = wantedOf();
+    const isMissing = (networks: BridgeNetwork[]): boolean =>
+      planReconcile(wanted, seen({ links: [] }), { ...wantedOf(networks), busy: new Set() }).length > 0;
+    expect(isMissing([])).to.equal(false);
+    expect(isMissing([{ ...networkOf(), ready: false }])).to.equal(false);
+    expect(isMissing([networkOf()])).to.equal(true);
+  });
+
+  it("leaves to a removal what was recorded when the observation was asked for", () => {
+    const before = { ...wantedOf(), busy: new Set<string>() };
+    expect(planReconcile(wantedOf([], []), seen(), before)).to.deep.equal([]);
   });
 
   it("adds a route that is gone while its address is there", () => {
