@@ -1,6 +1,7 @@
 /**
- * Runs the rings of tests: `node test/run.ts [RING...] [--engine VERSION] [--packaging socket|managed] [FILE...]`. Without words it runs
- * what CI runs; a ring that is named runs all of its files, with the machine's own Docker and the socket plugin unless it is told otherwise.
+ * Runs the rings of tests: `node test/run.ts [--once | RING... [--engine VERSION] [--packaging socket|managed] [FILE...]]`. Without words
+ * it runs all of them on several versions of Docker; with --once, as CI does, each file on one. A ring that is named runs all of its
+ * files, with the machine's own Docker and the socket plugin unless it is told otherwise.
  * Prints what failed, and "N passed, N failed", at the end, and exits with 1 if anything failed, a change to the machine included.
  */
 import { type ParseArgsConfig, parseArgs } from "node:util";
@@ -25,7 +26,11 @@ const short = /^(network|ports|lan-macvlan|ipam|restart|plugin-registry)\./;
 /** The swarms of one of two engines that are alike. */
 const shortSwarm = /^swarm-(reach|update|vip)\./;
 
-/** What CI runs. */
+/** Files of the docker ring that look at neither, and those of `short`. */
+const onOldest = (file: string): boolean =>
+  sameWithEachEngine.test(file) || sameWithEachPackaging.test(file) || short.test(file);
+
+/** What `npm test` runs. */
 const all: readonly Run[] = [
   { ring: "unit" },
   { ring: "netns" },
@@ -56,6 +61,24 @@ const all: readonly Run[] = [
   { ring: "vm", packaging: "managed" },
 ];
 
+/** What CI runs: each file once, and `short` as program and as managed plugin. */
+const once: readonly Run[] = [
+  { ring: "unit" },
+  { ring: "netns" },
+  { ring: "lab" },
+  { ring: "lab", engine: "28.5", packaging: "managed" },
+  { ring: "docker", engine: "20.10", packaging: "socket", isWanted: onOldest },
+  {
+    ring: "docker",
+    engine: "28.5",
+    packaging: "managed",
+    isWanted: (file) => !onOldest(file) || short.test(file),
+  },
+  { ring: "docker", engine: "20.10", packaging: "managed", isWanted: (file) => file.startsWith("plugin-build.") },
+  { ring: "vm", isWanted: (file) => !/^(cli|lan-docs)\./.test(file) },
+  { ring: "vm", packaging: "managed" },
+];
+
 /** Links of a namespace go a moment after its last process. */
 const settleMs = 5_000;
 
@@ -82,6 +105,7 @@ async function withoutLeftovers(runs: readonly Run[]): Promise<Totals[]> {
 const options = {
   engine: { type: "string" },
   packaging: { type: "string" },
+  once: { type: "boolean" },
 } satisfies ParseArgsConfig["options"];
 
 /** @throws Error that names a word that is none */
@@ -89,15 +113,17 @@ function chosen(words: string[]): Run[] {
   const { values, positionals } = parseArgs({ args: words, options, allowPositionals: true });
   const files = positionals.filter((word) => word.endsWith(".test.ts"));
   const names = positionals.filter((word) => !files.includes(word));
-  if (names.length === 0 && files.length === 0 && Object.keys(values).length === 0) return [...all];
+  const { once: isOnce = false, ...settings } = values;
+  if (names.length === 0 && files.length === 0 && Object.keys(settings).length === 0)
+    return isOnce ? once.map((run) => ({ ...run, isRecorded: false })) : [...all];
+  if (isOnce) throw new Error("--once goes without other words");
   const unknown = names.find((name) => !Object.hasOwn(rings, name));
   if (unknown !== undefined) throw new Error(`no such ring: ${unknown}; there are ${Object.keys(rings).join(", ")}`);
-  const settings = values as Settings;
   const wanted = names.length > 0 ? names : ["docker"];
   return wanted.flatMap((ring) => {
-    if (ring === "lab" || ring === "vm") return swarmRuns(ring, settings, files);
+    if (ring === "lab" || ring === "vm") return swarmRuns(ring, settings as Settings, files);
     const of = { ring: ring as Run["ring"], ...(files.length > 0 ? { files } : {}) };
-    return ring === "docker" ? [{ ...of, ...settings }] : [of];
+    return ring === "docker" ? [{ ...of, ...(settings as Settings) }] : [of];
   });
 }
 
@@ -119,6 +145,7 @@ async function main(words: string[]): Promise<boolean> {
   const counts = needsRoot ? await withoutLeftovers(runs) : await runAll(runs);
   const passed = counts.reduce((sum, count) => sum + count.passed, 0);
   const bad = counts.reduce((sum, count) => sum + count.failed, 0);
+  for (const { output } of counts) if (output !== undefined) console.log(`\n${output}\n`);
   for (const line of counts.flatMap(({ failures }) => failures)) console.log(line);
   console.log(`\n${passed} passed, ${bad} failed`);
   return bad === 0 && passed > 0;

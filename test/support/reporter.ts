@@ -16,6 +16,8 @@ export interface Totals extends Count {
   readonly files: Readonly<Record<string, Count>>;
   /** A line each: the file, the test and its error. */
   readonly failures: readonly string[];
+  /** What is to be shown again at the end of the run. */
+  readonly output?: string;
 }
 
 /** Of a failure's line, so many characters are shown at most. */

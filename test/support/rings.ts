@@ -36,6 +36,8 @@ export interface Run extends Settings {
   readonly files?: readonly string[];
   /** Asked with "network.test.ts". */
   readonly isWanted?: (file: string) => boolean;
+  /** Whether the table of docs/compatibility.md shows it: by default, unless files are named. */
+  readonly isRecorded?: boolean;
   /** Which part of a run it is: "2 of 9". */
   readonly part?: string;
 }
@@ -78,6 +80,10 @@ export async function prepare(runs: readonly Run[]): Promise<void> {
   if (runs.some(({ packaging }) => packaging === "managed")) plugin = await makePlugin();
   if (runs.some(({ ring }) => ring === "vm")) console.log(await makeVm());
 }
+
+/** Of a part with failures, so much is shown at the end of the run. */
+const shownLines = 80;
+const shownLength = 300;
 
 /** What is at once waits longer for what it expects. */
 const patienceAtOnce = "2";
@@ -148,7 +154,8 @@ async function runOne(run: Run, way: "alone" | "at once"): Promise<Totals> {
   try {
     const totals = await runMocha(run, files, scratch, way);
     console.log(`${title}: ${totals.passed} passed, ${totals.failed} failed in ${seconds(startedAt)} s`);
-    if (engine !== undefined && run.files === undefined) record(page, `${engine} ${packaging}`, totals.files);
+    const { isRecorded = run.files === undefined } = run;
+    if (engine !== undefined && isRecorded) record(page, `${engine} ${packaging}`, totals.files);
     return { ...totals, failures: totals.failures.map((line) => `${title}: ${line}`) };
   } catch (error) {
     console.error(`${title}:`, error); // the other runs go on to their ends
@@ -194,14 +201,25 @@ async function runMocha(run: Run, files: readonly string[], scratch: string, way
   const mochaProcess = spawn(file, args, { cwd: root, stdio: ["ignore", stdio, stdio], env });
   interruption.signal.addEventListener("abort", () => mochaProcess.kill("SIGTERM"), { once: true });
   const code = await exitOf(mochaProcess);
-  if (typeof stdio === "number") {
-    closeSync(stdio);
-    process.stdout.write(readFileSync(output));
-  }
-  const totals = readTotals(totalsFile);
+  const read = readTotals(totalsFile);
   // a mocha that ended without a word, or with an error that no test had, is a failure as well
-  return code !== 0 && totals.failed === 0 ? { ...totals, failed: 1, failures: [`mocha ended with ${code}`] } : totals;
+  const totals =
+    code !== 0 && read.failed === 0 ? { ...read, failed: 1, failures: [`mocha ended with ${code}`] } : read;
+  if (typeof stdio !== "number") return totals;
+  closeSync(stdio);
+  const printed = readFileSync(output, "utf8");
+  process.stdout.write(printed);
+  return totals.failed === 0 ? totals : { ...totals, output: withoutPassed(printed) };
 }
+
+/** Many parts are printed after this one: what it says of its failures is shown again at the end. */
+const withoutPassed = (printed: string): string =>
+  printed
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !line.includes("✔"))
+    .slice(-shownLines)
+    .map((line) => line.slice(0, shownLength))
+    .join("\n");
 
 /** Comes before mocha's own command line. */
 async function wrapperOf({ ring, engine }: Run): Promise<readonly string[]> {
