@@ -138,7 +138,9 @@ export class Reconciler {
     if (link.group === removedGroup) return;
     if (link.kind === "bridge" && isDockerLink(link.name)) {
       const change = () => this.#needs.firewall.setDockerLink(link.name, !removed).then(() => false);
-      void this.#repairs.attempt("firewall", "Docker's bridges", change);
+      void this.#repairs
+        .attempt("firewall", "Docker's bridges", change)
+        .then((hasFailed) => hasFailed && this.#tryAgain(new Set(["firewall"]), true));
     }
     if (this.#needs.parents.isAmiss(link, removed)) this.#schedule(["links", "sandboxes"]);
     const owner = parseLinkAlias(link.alias);
@@ -173,6 +175,7 @@ export class Reconciler {
   }
 
   #tryAgain(parts: ReadonlySet<Part>, hasFailed: boolean): void {
+    if (this.#isStopped) return;
     const waitMs = this.#secondTries.after(parts, hasFailed);
     if (waitMs === undefined) return;
     clearTimeout(this.#secondTry);

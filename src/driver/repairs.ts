@@ -30,13 +30,19 @@ export class Repairs {
     return this.#failures;
   }
 
-  /** What fails is told; whoever compares tries again. @param work says whether there was something to do */
-  async attempt(kind: RepairKind, what: string, work: () => Promise<boolean>): Promise<void> {
+  /**
+   * What fails is told; whoever compares tries again.
+   * @param work says whether there was something to do
+   * @returns whether it failed
+   */
+  async attempt(kind: RepairKind, what: string, work: () => Promise<boolean>): Promise<boolean> {
     try {
       if (await work()) this.count(kind, what);
+      return false;
     } catch (error) {
       this.#failures++;
       this.#log.error({ error: explain(error) }, `could not be repaired: ${what}`);
+      return true;
     }
   }
 

@@ -129,6 +129,16 @@ describe("the reconciler", () => {
     expect(isWhole()).to.equal(true);
   });
 
+  it("tries again within a second what it could not do about a bridge of Docker's that came", async () => {
+    void driver.faults.arm({ kind: "before", at: 1, errno: "EAGAIN" });
+    const docker0 = world.links.observe(world.links.add("docker0", "bridge", { up: true }));
+    world.report({ what: "link", removed: false, link: docker0 });
+    await until("it has failed", 1000, () => driver.log.lines.some((line) => line.includes("EAGAIN")));
+    const isKnown = () => world.nft.observe()?.elements["docker_links"]?.["docker0"] !== undefined;
+    expect(isKnown()).to.equal(false);
+    await until("known", 1000, isKnown);
+  });
+
   it("tries again within a second what could not be repaired, by itself", async () => {
     world.nft.flush();
     void driver.faults.arm({ kind: "before", at: 2, errno: "EAGAIN" });
