@@ -24,6 +24,21 @@ export const nftJson = (): unknown => JSON.parse(output("nft", ["-j", "-s", "lis
 // biome-ignore lint/suspicious/noExplicitAny: as above
 export const linkJson = (name: string): any => ipJson("link show").find((link) => link.ifname === name);
 
+/**
+ * The links of a namespace, by default this one, with all that `ip` says of them and of their addresses, but what the kernel changes by
+ * itself a moment after a change: whether a link has a carrier, its queue, which waits for that, and link-local addresses, which are
+ * looked for first.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export const linksAt = (namespace?: string): any[] =>
+  ipJson(`${namespace === undefined ? "" : `-n ${namespace} `}addr show`).map(
+    ({ operstate, qdisc, flags, addr_info, ...link }) => ({
+      ...link,
+      flags: flags.filter((flag: string) => flag !== "NO-CARRIER" && flag !== "LOWER_UP"),
+      addr_info: addr_info.filter(({ scope }: { scope: string }) => scope !== "link"),
+    }),
+  );
+
 /** Links, addresses, routes, namespaces and rules, as a text, without what the kernel changes by itself, such as carriers. */
 export const snapshot = (): string =>
   [

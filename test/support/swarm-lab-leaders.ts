@@ -6,7 +6,6 @@ import { patience } from "./patience.ts";
 import { until } from "./poll.ts";
 import { away, swarmDeadlineMs } from "./swarm-lab.ts";
 import { demote, promote } from "./swarm-lab-managers.ts";
-import { addressesOf } from "./swarm-lab-names.ts";
 import { addressOf } from "./swarm-lab-service.ts";
 import { changeLeaders } from "./swarm-lab-succession.ts";
 import { useSwarm } from "./swarm-lab-suite.ts";
@@ -42,7 +41,7 @@ export function describeLeaders(ipam: string): void {
       }
       expect(await service.vip("mesh")).to.equal(vip);
       const addresses = (await service.running(count + 3)).map(({ task }) => addressOf(task, "mesh"));
-      expect(new Set([...addresses, vip]).size).to.equal(count + 4);
+      expect(new Set([...addresses, vip]).size, `${addresses}`).to.equal(count + 4);
     }).timeout(600_000 * patience);
 
     it("gives out again what was free, after leaders changed", async () => {
@@ -60,8 +59,9 @@ export function describeLeaders(ipam: string): void {
       expect(lab().manager).to.equal(first);
       if (ipam !== "default") await expectGivenBack();
       await service.scale(12);
-      const tasks = await service.running(12);
-      expect(new Set(await addressesOf(tasks, "small")).size).to.equal(12);
+      // not of the containers: one whose network was removed while it started is started twice, and Docker 28 takes it as ended (moby#46212)
+      const addresses = (await service.running(12)).map(({ task }) => addressOf(task, "small"));
+      expect(new Set(addresses).size, `${addresses}`).to.equal(12);
     }).timeout(300_000 * patience);
 
     /** A leader that led before finds what ended meanwhile, by itself each minute, and when it is told to. */

@@ -33,14 +33,19 @@ export async function promote(lab: SwarmLab, host: Host): Promise<void> {
   });
 }
 
-/** Makes the leader a worker. Commands are given to the next leader then. @returns that */
+/**
+ * Makes the leader a worker, and waits until it is one: before that it can be elected again. Commands are given to the next leader then.
+ * @returns that
+ */
 export async function demote(lab: SwarmLab, leader: Host): Promise<Host> {
   lab.manager = await until("another manager answers", swarmDeadlineMs, () =>
     Promise.any(lab.hosts.filter((host) => host !== leader).map(staysManager)),
   );
   await lab.change("node", "demote", `host${leader.number}`);
-  lab.manager = await leaderOtherThan(lab, leader);
-  return lab.manager;
+  return await until(`host ${leader.number} is no manager`, swarmDeadlineMs, async () => {
+    lab.manager = await leaderOtherThan(lab, leader);
+    return (await lab.node(leader)).ManagerStatus === undefined && lab.manager;
+  });
 }
 
 /** Makes managers of those hosts again that were it at first. Commands are given to host 1 then. */

@@ -3,14 +3,13 @@ import { observe } from "../../src/kernel/observe.ts";
 import type { IpvlanFlag, IpvlanMode } from "../../src/plan/network.ts";
 import type { EnsureDummy, EnsureLanLink, EnsureVlan } from "../../src/plan/op-links.ts";
 import { lanLink, removal, useLinks } from "../support/links.ts";
-import { ip, ipJson, linkJson } from "../support/netns.ts";
+import { ip, ipJson, linkJson, linksAt } from "../support/netns.ts";
 
 const dummy: EnsureDummy = { op: "ensure-dummy", name: "tsp-1", alias: "tsnet:dummy:1", mtuBytes: null };
 const vlan: EnsureVlan = { op: "ensure-vlan", name: "p0.10", alias: "tsnet:vlan:p0.10", base: "p0", vlanId: 10 };
 const ipvlan = (id: number, changes: Partial<EnsureLanLink> = {}): EnsureLanLink =>
   lanLink(id, { link: { kind: "ipvlan", mode: "l2", flag: "bridge" }, mac: null, ...changes });
 
-const shown = (): string => ip("-d address show");
 const names = (): string[] => ipJson("link show").map(({ ifname }) => ifname);
 // biome-ignore lint/suspicious/noExplicitAny: the output of ip has no type
 const addressesOf = (link: any): string[] => link.addr_info.map(({ local }: { local: string }) => local);
@@ -39,9 +38,9 @@ describe("links of kinds that need modules", () => {
       expect(linkJson("tsp-1").flags).to.include("UP");
       expect(addressesOf(ipJson("addr show dev tsp-1")[0])).to.deep.equal([]);
       expect(linkJson("tsp-2").mtu).to.equal(9000);
-      const once = shown();
+      const once = linksAt();
       await ensure(dummy);
-      expect(shown()).to.equal(once);
+      expect(linksAt()).to.deep.equal(once);
       ip("link set tsp-1 down");
       await ensure({ ...dummy, mtuBytes: 1400 });
       expect(linkJson("tsp-1").mtu).to.equal(1400);
@@ -76,9 +75,9 @@ describe("links of kinds that need modules", () => {
       expect(addressesOf(ipJson("addr show dev p0.10")[0])).to.deep.equal([]);
       const seen = observe(fixture.own.rtnetlink, "all").links.find(({ name }) => name === "p0.10");
       expect(seen).to.include({ kind: "vlan", vlanId: 10, lower: linkJson("p0").ifindex });
-      const once = shown();
+      const once = linksAt();
       await ensure(vlan);
-      expect(shown()).to.equal(once);
+      expect(linksAt()).to.deep.equal(once);
     });
 
     it("follows the MTU of its base, and is made anew on another base or with another ID", async () => {
@@ -147,9 +146,9 @@ describe("links of kinds that need modules", () => {
         // versions of ip write the flag differently in JSON
         expect(ip("-d link show dev tsm-1").replace(/ +/g, " ")).to.contain(`ipvlan mode ${mode} ${flag} `);
         expect(link.flags).not.to.include("UP");
-        const once = shown();
+        const once = linksAt();
         await ensure(op);
-        expect(shown()).to.equal(once);
+        expect(linksAt()).to.deep.equal(once);
       });
     }
 

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { observeSandboxLinks } from "../../../src/kernel/sandbox-links.ts";
 import type { RestoreLanLink } from "../../../src/plan/op-links.ts";
 import { lanLink, useLinks } from "../../support/links.ts";
-import { ip, ipJson, linkJson } from "../../support/netns.ts";
+import { ip, ipJson, linkJson, linksAt } from "../../support/netns.ts";
 
 const sandbox = "/run/netns/box";
 const restore = (changes: Partial<RestoreLanLink> = {}): RestoreLanLink => {
@@ -21,13 +21,6 @@ describe("links in sandboxes", () => {
   const { ensure, failure } = useLinks();
   // biome-ignore lint/suspicious/noExplicitAny: the output of ip has no type
   const inside = (words: string): any[] => ipJson(`-n box ${words}`);
-  /** Without what settles by itself: the state of the link, and its link-local address, which is looked for first. */
-  const shownInside = () =>
-    inside("addr show").map(({ operstate, addr_info, ...link }) => ({
-      ...link,
-      // biome-ignore lint/suspicious/noExplicitAny: as above
-      addr_info: addr_info.filter(({ scope }: any) => scope !== "link"),
-    }));
   const namesInside = (): string[] => inside("link show").map(({ ifname }) => ifname);
   const routesInside = (): string[] =>
     [...inside("-4 route show"), ...inside("-6 route show")]
@@ -110,9 +103,9 @@ describe("links in sandboxes", () => {
 
     it("does nothing where the link is there", async () => {
       await ensure(restore());
-      const before = shownInside();
+      const before = linksAt("box");
       await ensure(restore());
-      expect(shownInside()).to.deep.equal(before);
+      expect(linksAt("box")).to.deep.equal(before);
     });
 
     it("takes the lowest number that is free, and leaves the default route of another network alone", async () => {
